@@ -1,0 +1,1 @@
+"""Offhook: a voice-agent server for call centres."""
