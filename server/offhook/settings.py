@@ -1,0 +1,179 @@
+"""The one settings file, typed: where the server listens, whom it trusts, where it keeps things.
+
+`offhook.toml`, read once at start. Everything has a default, so that no file at all means: on loopback, for callers
+on this machine, with the shipped dial plan. What a call does is not here but in the dial plan; what an agent says is
+in the agent's file.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the text says which file and key, and what to do."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text, strict=False))
+    except ValueError:
+        raise ValueError(f"{text!r} is not an IP address or network such as 192.0.2.10 or 192.0.2.0/24") from None
+
+
+def _secret(text: str) -> str:
+    """A secret stands in the environment or in a file of its own, so that the settings can be shown to anyone."""
+    kind, _, rest = text.partition(":")
+    if kind == "env":
+        if rest not in os.environ:
+            raise ValueError(f"the environment variable {rest} is not set")
+        return os.environ[rest]
+    if kind == "file":
+        try:
+            return Path(rest).expanduser().read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ValueError(f"cannot read the secret: {error}") from None
+    raise ValueError("write a secret as env:NAME or file:/path, not in the settings file itself")
+
+
+Network = Annotated[str, BeforeValidator(_network)]
+Secret = Annotated[str, BeforeValidator(_secret), Field(repr=False)]
+
+
+class TrunkSettings(_Section):
+    """A carrier, a PBX or a softphone network that may call."""
+
+    name: str
+    sources: list[Network]
+    """Addresses and networks its requests come from; others get no answer at all."""
+    realm: str | None = None
+    """Where set, callers must authenticate by digest (RFC 7616) as one of `users`."""
+    users: dict[str, Secret] = {}
+    max_calls: int | None = None
+
+    @model_validator(mode="after")
+    def _users_need_a_realm(self) -> TrunkSettings:
+        if bool(self.users) != (self.realm is not None):
+            raise ValueError(f"trunk {self.name!r}: `realm` and `users` belong together; give both or neither")
+        return self
+
+
+class SipSettings(_Section):
+    host: str = "127.0.0.1"
+    port: int = Field(5060, ge=0, le=65535)
+    """0 takes any free port."""
+    transports: list[Literal["udp", "tcp"]] = ["udp", "tcp"]
+    advertise: str | None = None
+    """The address that callers reach us at, where that is not `host` (NAT, 0.0.0.0)."""
+
+
+class MediaSettings(_Section):
+    host: str | None = None
+    """Address the RTP sockets bind to; `sip.host` where left out."""
+    ports: tuple[int, int] = (20000, 29999)
+    advertise: str | None = None
+    """As `sip.advertise`, for RTP; `sip.advertise` where left out."""
+
+    @model_validator(mode="after")
+    def _a_range(self) -> MediaSettings:
+        low, high = self.ports
+        if not 1024 <= low < high <= 65535:
+            raise ValueError(f"media.ports = [{low}, {high}] is not a range of ports between 1024 and 65535")
+        return self
+
+
+class SpeechSettings(_Section):
+    model: str = "cascade"
+    slots: int = Field(8, ge=1, le=4096)
+    """Calls that can have an AI agent at once, at most; the scheduler may admit fewer."""
+    options: dict[str, str | int | float | bool] = {}
+    """The model's own options; see the model."""
+
+
+class ConsoleSettings(_Section):
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+
+
+class LimitSettings(_Section):
+    calls: int = Field(200, ge=1)
+    """Calls at once; the next one is refused with 503."""
+    drain_s: float = Field(30.0, ge=0)
+    """How long live calls may go on after the server was told to stop, before they are told goodbye."""
+
+
+class Settings(_Section):
+    home: Path = CHECKOUT / "var"
+    """Recordings, database, caches."""
+    dialplan: Path = CHECKOUT / "dialplans" / "front-door.yaml"
+    agents: list[Path] = [CHECKOUT / "dialplans"]
+    """Folders searched for agents' files."""
+    database: str | None = None
+    """SQLAlchemy URL; a SQLite file in `home` where left out."""
+    sip: SipSettings = SipSettings()
+    trunks: list[TrunkSettings] = [TrunkSettings(name="local", sources=["127.0.0.0/8", "::1/128"])]
+    media: MediaSettings = MediaSettings()
+    speech: SpeechSettings = SpeechSettings()
+    console: ConsoleSettings = ConsoleSettings()
+    limits: LimitSettings = LimitSettings()
+
+    @property
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///{self.home / 'offhook.db'}"
+
+    @property
+    def calls_folder(self) -> Path:
+        return self.home / "calls"
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Read `path`, or $OFFHOOK_SETTINGS, or ./offhook.toml where there is one; else the defaults.
+
+    $OFFHOOK_HOME takes the place of `home`. Relative paths in the file are relative to the file.
+    Raises SettingsError with the file, the key and what is wrong."""
+    named = path or (Path(os.environ["OFFHOOK_SETTINGS"]) if "OFFHOOK_SETTINGS" in os.environ else None)
+    file = named or Path("offhook.toml")
+    raw: dict[str, object] = {}
+    if named is not None or file.exists():
+        try:
+            raw = tomllib.loads(file.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise SettingsError(f"{file}: cannot be read ({error.strerror}); name another with --settings") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{file}: is not TOML: {error}") from None
+    if "OFFHOOK_HOME" in os.environ:
+        raw["home"] = os.environ["OFFHOOK_HOME"]
+    try:
+        return _against(file.resolve().parent, Settings.model_validate(raw))
+    except ValidationError as error:
+        faults = "\n".join(
+            f"{file}: {'.'.join(str(part) for part in fault['loc']) or 'settings'}: "
+            f"{fault['msg'].removeprefix('Value error, ')}"
+            for fault in error.errors(include_input=False, include_url=False)
+        )
+        raise SettingsError(faults) from None
+
+
+def _against(folder: Path, settings: Settings) -> Settings:
+    def absolute(path: Path) -> Path:
+        return folder / path.expanduser()
+
+    return settings.model_copy(
+        update={
+            "home": absolute(settings.home),
+            "dialplan": absolute(settings.dialplan),
+            "agents": [absolute(path) for path in settings.agents],
+        }
+    )
