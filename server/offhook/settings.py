@@ -13,7 +13,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -49,7 +49,7 @@ def _secret(text: str) -> str:
 
 
 Network = Annotated[str, BeforeValidator(_network)]
-Secret = Annotated[str, BeforeValidator(_secret), Field(repr=False)]
+Secret = Annotated[SecretStr, BeforeValidator(_secret)]
 
 
 class TrunkSettings(_Section):
@@ -72,7 +72,7 @@ class TrunkSettings(_Section):
 
 class SipSettings(_Section):
     host: str = "127.0.0.1"
-    port: int = Field(5060, ge=0, le=65535)
+    port: Annotated[int, Field(ge=0, le=65535)] = 5060
     """0 takes any free port."""
     transports: list[Literal["udp", "tcp"]] = ["udp", "tcp"]
     advertise: str | None = None
@@ -96,7 +96,7 @@ class MediaSettings(_Section):
 
 class SpeechSettings(_Section):
     model: str = "cascade"
-    slots: int = Field(8, ge=1, le=4096)
+    slots: Annotated[int, Field(ge=1, le=4096)] = 8
     """Calls that can have an AI agent at once, at most; the scheduler may admit fewer."""
     options: dict[str, str | int | float | bool] = {}
     """The model's own options; see the model."""
@@ -104,13 +104,13 @@ class SpeechSettings(_Section):
 
 class ConsoleSettings(_Section):
     host: str = "127.0.0.1"
-    port: int = Field(8080, ge=0, le=65535)
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
 
 
 class LimitSettings(_Section):
-    calls: int = Field(200, ge=1)
+    calls: Annotated[int, Field(ge=1)] = 200
     """Calls at once; the next one is refused with 503."""
-    drain_s: float = Field(30.0, ge=0)
+    drain_s: Annotated[float, Field(ge=0)] = 30.0
     """How long live calls may go on after the server was told to stop, before they are told goodbye."""
 
 
