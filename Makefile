@@ -1,0 +1,61 @@
+# The door for people. `make run` and `make test` are all a newcomer needs.
+
+SHELL   := /bin/bash
+VENV    := .venv
+BIN     := $(VENV)/bin
+NATIVE  := CMakeLists.txt $(wildcard native/include/*.h native/src/*.c native/src/*.h native/python/*)
+NICE    :=
+
+.PHONY: help run demo test lint format bench clean setup weights peers
+
+help:
+	@echo "make run     set up what is missing and start the server on this machine"
+	@echo "make demo    place a call to it and print the conversation"
+	@echo "make test    run every check and test"
+	@echo "make lint    formatting, types, imports"
+	@echo "make bench   response time and calls per core, printed"
+
+run: weights
+	@$(BIN)/offhook run
+
+demo: weights
+	@$(BIN)/offhook demo
+
+test: weights peers lint
+	$(BIN)/python -m pytest -q
+
+lint: peers
+	$(BIN)/ruff format --check server tests loadtest dialplans
+	$(BIN)/ruff check server tests loadtest dialplans
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: peers
+	$(BIN)/ruff format server tests loadtest dialplans
+	$(BIN)/ruff check --fix server tests loadtest dialplans
+
+bench: weights
+	$(BIN)/python loadtest/response.py
+	$(BIN)/python loadtest/calls.py --calls 50
+
+setup: $(VENV)/.installed
+
+$(VENV)/.ready: requirements.txt setup.sh
+	@./setup.sh environment
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.ready pyproject.toml $(NATIVE)
+	@./setup.sh build
+	@touch $@
+
+weights: setup
+	@$(BIN)/offhook models pull --quiet-if-complete
+
+peers: $(VENV)/.peers
+
+$(VENV)/.peers: requirements-dev.txt setup.sh | setup
+	@./setup.sh peers
+	@touch $@
+
+clean:
+	rm -rf build $(VENV)
