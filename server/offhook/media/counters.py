@@ -1,0 +1,64 @@
+"""What the media core counts, as plain figures. The fields stand in the order in which the core hands them over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class PortCounters:
+    """One port since it opened."""
+
+    packets_in: int
+    """RTP packets taken from the far end (audio, digits, comfort noise)."""
+    bytes_in: int
+    """Their bytes, RTP headers included."""
+    packets_out: int
+    bytes_out: int
+    late: int
+    """Packets that came after their place had been concealed; still put into the caller's track."""
+    lost: int
+    """Packets that were due and had not come when their gap was concealed."""
+    duplicate: int
+    reordered: int
+    concealed_ms: float
+    """Made up behind gaps."""
+    missing_ms: float
+    """Filled because no packets came at all; not the caller's silence."""
+    bad: int
+    """Packets that are not RTP or not of a negotiated payload type."""
+    wrong_source: int
+    """Packets from an address that is not the far end's; dropped."""
+    wrong_ssrc: int
+    """Packets of another stream than the one that is locked on; dropped."""
+    send_errors: int
+    jitter_ms: float
+    """Interarrival jitter (RFC 3550 6.4.1)."""
+    rtt_ms: float
+    """Round trip from the far end's latest RTCP report; 0.0 where it sent none."""
+    remote_lost_fraction: float
+    """0..1, what the far end's latest RTCP report says it lost of ours."""
+    record_dropped_ms: float
+    """Of the tracks, what never reached the disk because it was too slow."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoreCounters:
+    """The whole core since it started."""
+
+    ports: int
+    """Ports open now."""
+    packets_in: int
+    packets_out: int
+    pacing_p50_us: float
+    """How late packets left, measured on the clock when each was sent; upper bound of the bucket (about 6 % wide)."""
+    pacing_p99_us: float
+    pacing_max_us: float
+    ticks_overrun: int
+    """Ticks of ports that were more than 60 ms late, for which no packet was sent."""
+    kernel_drops: int
+    """Datagrams the kernel dropped because a socket's buffer was full (SO_RXQ_OVFL)."""
+    disk_drops: int
+    """Blocks of tracks dropped because the disk was too slow."""
+    events_dropped: int
+    """Events dropped because nobody read them."""

@@ -1,0 +1,120 @@
+"""What the media core reports: one frozen dataclass for each thing that happens on a port.
+
+Events are facts for whoever runs the call; they carry no audio and decide nothing. `port` is the number of the port
+(`Port.number`), which is never used again in one core, so an event that is read after its port was closed harms
+nobody. `clock_ms` is the port's media clock (see `Port.clock_ms`), exact to the sample where audio is concerned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Digit:
+    """The far end pressed a key (RFC 4733): one report a press, when it is released or its end was lost."""
+
+    port: int
+    digit: str
+    """One of `0123456789*#ABCD`."""
+    duration_ms: float
+    clock_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class DigitsSent:
+    """The digits of the latest `send_digits` have all left."""
+
+    port: int
+    clock_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class PromptDone:
+    """A prompt is over: `whole` where it was played to its end, else it was stopped, replaced or its port closed."""
+
+    port: int
+    play: int
+    """What `Port.play` answered."""
+    played_ms: float
+    whole: bool
+    clock_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """Audio from the bound slot began to leave, or the utterance is over.
+
+    `clock_ms` is the place of its first sample, or of the end of its last; `cursor` the slot's `played` cursor
+    (16 kHz samples since it was bound) at that place. Silence inside an utterance, because the worker was late, is
+    no end unless it lasts a second.
+    """
+
+    port: int
+    began: bool
+    clock_ms: float
+    cursor: int
+
+
+@dataclass(frozen=True, slots=True)
+class MediaStarted:
+    """The port took this address for the far end's: the first packets came from it, or it moved there."""
+
+    port: int
+    address: tuple[str, int]
+    clock_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class MediaLost:
+    """No packet has come for a second (ten where the far end said it would send no silence)."""
+
+    port: int
+    clock_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class MediaBack:
+    """Packets come again after `MediaLost`."""
+
+    port: int
+    clock_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFailed:
+    """The disk would not take the tracks, and says why; once for each fault. The call is not touched by it."""
+
+    port: int
+    why: str
+    clock_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecordResumed:
+    """The disk takes the tracks again; what fell in between is a hole."""
+
+    port: int
+    clock_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecordClosed:
+    """Both tracks are written and closed: the files are whole and belong to whoever wants them."""
+
+    port: int
+    clock_ms: float
+
+
+MediaEvent = (
+    Digit
+    | DigitsSent
+    | PromptDone
+    | Talk
+    | MediaStarted
+    | MediaLost
+    | MediaBack
+    | RecordFailed
+    | RecordResumed
+    | RecordClosed
+)

@@ -1,0 +1,212 @@
+"""A leg's end in the media core, as Python sees it: where it listens, whom it talks to, what it plays and records.
+
+A `Port` decides nothing and holds no audio; each method is one command to the core's thread, which carries it out
+within microseconds. Methods raise `MediaError` with a sentence once the port is closed, and may be called from any
+thread.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+from offhook.media import _core
+from offhook.media.counters import PortCounters
+from offhook.media.errors import MediaError
+
+Codec = Literal["ulaw", "alaw"]
+PACKET_TIMES_MS = (10, 20, 30, 40, 60)
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """The far end as signalling describes it (SDP, RFC 8866, after offer and answer)."""
+
+    address: tuple[str, int]
+    """IPv4 address and RTP port. Packets are taken from this IP address whatever their port; from another one only
+    after four in sequence of one stream, and only until this one speaks."""
+    codec: Codec
+    payload_type: int
+    """0 for ulaw, 8 for alaw, as a rule."""
+    digits_payload_type: int | None = None
+    """Of telephone-event (RFC 4733); None: none were agreed."""
+    packet_ms: int = 20
+    """Length of the packets we send: 10, 20, 30, 40 or 60. What comes in may be of any length."""
+    send: bool = True
+    """False while the far end holds us (it said `sendonly` or `inactive`). Playing waits; the media clock goes on."""
+    receive: bool = True
+    """False while we hold the far end."""
+    rtcp_mux: bool = False
+    """RTCP on the RTP port (RFC 5761)."""
+    rtcp_port: int | None = None
+    """The far end's RTCP port where it is not the next one (RFC 3605)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A slots segment that a core has mapped; what `Port.bind` wants."""
+
+    number: int
+    slots: int
+
+
+class Port:
+    """One leg's media. Made by `MediaCore.open`; close it when the leg is over."""
+
+    __slots__ = ("_closed", "_core", "_opened_ns", "address", "label", "number")
+
+    number: int
+    """This port's number in its core; what events carry. Never used twice."""
+    address: tuple[str, int]
+    """Where the far end has to send to: the advertised IP address and the RTP port (even; RTCP is the next one)."""
+    label: str
+
+    def __init__(self, core: _core.Core, number: int, address: tuple[str, int], opened_ns: int, label: str) -> None:
+        self._core = core
+        self._closed = False
+        self._opened_ns = opened_ns
+        self.number = number
+        self.address = address
+        self.label = label
+
+    def __repr__(self) -> str:
+        return f"<Port {self.number} {self.label!r} at {self.address[0]}:{self.address[1]}>"
+
+    @property
+    def clock_ms(self) -> float:
+        """The media clock: milliseconds since the port opened, on CLOCK_MONOTONIC. Goes on after `close`."""
+        return (time.monotonic_ns() - self._opened_ns) / 1e6
+
+    @property
+    def opened_ns(self) -> int:
+        """CLOCK_MONOTONIC at media clock zero; with it `oh_slot_row.heard_ns` is a place on the media clock."""
+        return self._opened_ns
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    # --- the far end
+
+    def remote(self, remote: Remote) -> None:
+        """Send to this far end from now on, and take packets from it. Signalling spoke anew: what was learned of
+        another address is forgotten. Raises MediaError where a value makes no sense."""
+        if remote.codec not in ("ulaw", "alaw"):
+            raise self._refused(f"codec {remote.codec!r} is not known: it is 'ulaw' or 'alaw'")
+        if remote.packet_ms not in PACKET_TIMES_MS:
+            raise self._refused(f"a packet of {remote.packet_ms} ms cannot be sent: it is 10, 20, 30, 40 or 60 ms")
+        for what, number in (("payload type", remote.payload_type), ("digits", remote.digits_payload_type)):
+            if number is not None and not 0 <= number <= 127:
+                raise self._refused(f"{what} {number} is no RTP payload type: it is 0 to 127")
+        host, rtp_port = remote.address
+        rtcp_port = rtp_port + 1 if remote.rtcp_port is None else remote.rtcp_port
+        if not 0 < rtp_port < 65_536 or not 0 <= rtcp_port <= 65_536:
+            raise self._refused(f"{host}:{rtp_port} is no address to send to: the port is 1 to 65535")
+        self._live().remote(
+            self.number,
+            host,
+            rtp_port,
+            rtcp_port if rtcp_port < 65_536 else 0,
+            1 if remote.codec == "alaw" else 0,
+            remote.payload_type,
+            -1 if remote.digits_payload_type is None else remote.digits_payload_type,
+            remote.packet_ms,
+            remote.send,
+            remote.receive,
+            remote.rtcp_mux,
+        )
+
+    # --- whom it is connected to
+
+    def bind(self, segment: Segment, slot: int) -> int:
+        """Connect to a slot of a speech worker: what the far end says goes to the slot's listen ring, what the
+        worker writes to its play ring is said. Answers the epoch of this binding, which the worker has to know
+        before anything of it is heard. A binding the port had before is undone. Raises MediaError where there is
+        no such slot or another port holds it."""
+        return self._live().bind(self.number, segment.number, slot)
+
+    def unbind(self) -> None:
+        """Leave the slot; nothing of it is heard any more. Without a slot this does nothing."""
+        self._live().unbind(self.number)
+
+    def bridge(self, other: Port) -> None:
+        """Let both far ends hear each other, through a playout queue of 60 ms. A bridge that either port had is
+        undone."""
+        if other is self:
+            raise self._refused("cannot be bridged to itself")
+        other._live()
+        self._live().bridge(self.number, other.number)
+
+    def unbridge(self) -> None:
+        """Undo the bridge; without one this does nothing."""
+        self._live().unbridge(self.number)
+
+    # --- what it says
+
+    def play(self, prompt: int, loop: bool = False) -> int:
+        """Play what `MediaCore.load_prompt` answered, from its beginning, over bridge and slot; `PromptDone` follows
+        with the number answered here. A prompt that is being played is cut."""
+        return self._live().play(self.number, prompt, loop)
+
+    def stop(self) -> None:
+        """Cut the prompt that is being played; without one this does nothing."""
+        self._live().stop(self.number)
+
+    def flush(self) -> int:
+        """Cut what the slot has said and has not been sent, with a fade of 5 ms. Answers the 16 kHz samples of this
+        binding that reach the wire, the fade counted: the slot's `played`."""
+        return self._live().flush(self.number)
+
+    def send_digits(self, digits: str, press_ms: int = 100) -> None:
+        """Press keys (RFC 4733), each `press_ms` long with a pause between; `DigitsSent` follows. Nothing else is
+        heard meanwhile. Raises MediaError where the far end agreed to no digits or a key does not exist."""
+        wrong = [digit for digit in digits if digit.upper() not in "0123456789*#ABCD"]
+        if wrong or not digits:
+            raise self._refused(f"cannot press {digits!r}: keys are 0 to 9, *, # and A to D")
+        if not 40 <= press_ms <= 5_000:
+            raise self._refused(f"cannot press a key for {press_ms} ms: it is 40 to 5000 ms")
+        self._live().send_digits(self.number, digits.upper(), press_ms)
+
+    # --- recording
+
+    def record(self, caller: str | os.PathLike[str], agent: str | os.PathLike[str]) -> None:
+        """Write two tracks (8 kHz, mono, 16 bit, WAV) while the port lives: what came in, and what went out.
+
+        Sample 0 of both is media clock zero, whenever recording starts. A packet's samples end in `caller` where it
+        arrived and begin in `agent` where it left, so that the distance between the two is the response time as the
+        wire had it. Raises MediaError where a file cannot be made or the port records already."""
+        self._live().record(self.number, os.fspath(caller), os.fspath(agent))
+
+    def pause_recording(self) -> None:
+        """Leave a hole in both tracks from now on."""
+        self._live().pause(self.number, True)
+
+    def resume_recording(self) -> None:
+        self._live().pause(self.number, False)
+
+    def stop_recording(self) -> None:
+        """Finish both tracks; `RecordClosed` follows when they are on the disk. Without a recording: nothing."""
+        self._live().stop_recording(self.number)
+
+    # --- the rest
+
+    def counters(self) -> PortCounters:
+        """What has been counted so far."""
+        return PortCounters(*self._live().port_counters(self.number))
+
+    def close(self) -> None:
+        """Say goodbye (RTCP BYE), finish the tracks, leave slot and bridge. The port's number on the network stays
+        taken for a moment, so that late packets reach nobody else. Closing twice is fine."""
+        if not self._closed:
+            self._closed = True
+            self._core.close_port(self.number)
+
+    def _live(self) -> _core.Core:
+        if self._closed:
+            raise self._refused("is closed: open another one")
+        return self._core
+
+    def _refused(self, what: str) -> MediaError:
+        return MediaError(f"port {self.number} ({self.label}): {what}")
