@@ -1,0 +1,202 @@
+"""The server's web side: health, metrics, status, and calls as JSON. Later the console's pages grow here.
+
+Knows the server only through a function that says how it is doing, and calls only through the store and their
+timelines. It decides nothing and changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import uvicorn
+from fastapi import FastAPI, HTTPException, Query, Response
+from fastapi.responses import PlainTextResponse
+
+from offhook.calls import archive, folds
+from offhook.calls.explain import explain
+from offhook.calls.timeline import Entry
+from offhook.store import AmbiguousCall, CallRecord, NoSuchCall, Store, StoreError
+from offhook.telemetry.metrics import CONTENT_TYPE, Metrics
+
+
+class NodeState(Enum):
+    """`DRAINING`: live calls go on, new ones are refused."""
+
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+
+
+@dataclass(frozen=True, slots=True)
+class LiveCall:
+    """A call that is on now."""
+
+    id: str
+    caller: str
+    dialled: str
+    agent: str | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """The speech worker. `pid` None: down."""
+
+    model: str
+    pid: int | None
+    restarts: int
+    slots: int
+    slots_used: int
+    late_hops: int
+    lateness_p99_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """How the server is doing at this moment."""
+
+    version: str
+    started_at: datetime
+    state: NodeState
+    calls: tuple[LiveCall, ...]
+    max_calls: int
+    worker: WorkerStatus
+    plan: Path
+    plan_sha: str
+    numbers: tuple[str, ...]
+    """The numbers the dial plan answers."""
+    sip: tuple[str, ...]
+    """Where it listens: `udp 127.0.0.1:5060`."""
+    recordings: Path
+
+
+@dataclass(frozen=True, slots=True)
+class CallDetail:
+    """A call as the API gives it: its row, and what its timeline says."""
+
+    call: CallRecord
+    summary: folds.Summary
+    turns: list[folds.Turn]
+    recordings: list[folds.RecordingMark]
+
+
+class ConsoleError(Exception):
+    """The console cannot be served; the text says why and what to do."""
+
+
+def make_app(status: Callable[[], NodeStatus], store: Store, metrics: Metrics | None = None) -> FastAPI:
+    """The application: `/healthz`, `/metrics`, `/status`, `/api/calls`, `/api/calls/{id}` and
+    `/api/calls/{id}/explain`. `status` is called on the event loop and must be quick.
+
+    It asks nobody who they are: bind it to loopback, or stand it behind something that asks."""
+    app = FastAPI(title="Offhook", docs_url="/api/docs", openapi_url="/api/openapi.json", redoc_url=None)
+    figures = metrics or Metrics()
+
+    @app.get("/healthz", response_class=PlainTextResponse)
+    def healthz() -> Response:
+        """200 while new calls are taken, 503 otherwise; the state in a word."""
+        state = status().state
+        return PlainTextResponse(f"{state.value}\n", status_code=200 if state is NodeState.READY else 503)
+
+    @app.get("/metrics")
+    async def exposition() -> Response:
+        return Response(figures.exposition(), media_type=CONTENT_TYPE)
+
+    @app.get("/status")
+    async def node_status() -> NodeStatus:
+        return status()
+
+    @app.get("/api/calls")
+    def calls(
+        limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+        since: datetime | None = None,
+        before: datetime | None = None,
+    ) -> list[CallRecord]:
+        """The newest calls, newest first. `since` and `before` are ISO 8601 with a zone."""
+        for name, moment in (("since", since), ("before", before)):
+            if moment is not None and moment.tzinfo is None:
+                raise HTTPException(422, f"{name} has no time zone: write it as 2026-05-01T09:00:00Z")
+        with _as_http():
+            return list(store.list(limit, since=since, before=before))
+
+    @app.get("/api/calls/{call_id}")
+    def call(call_id: str) -> CallDetail:
+        """A call with its turns. An ID's beginning is enough where it is the only one."""
+        record, entries = _found(store, call_id)
+        return CallDetail(record, folds.summary(entries), folds.turns(entries), folds.recording_marks(entries))
+
+    @app.get("/api/calls/{call_id}/explain")
+    def explained(call_id: str) -> list[str]:
+        """Why the call went as it did, a sentence a line."""
+        return explain(_found(store, call_id)[1])
+
+    return app
+
+
+@asynccontextmanager
+async def serving(app: FastAPI, host: str, port: int) -> AsyncIterator[str]:
+    """Serve `app` inside the running loop while the block runs; gives its address, `http://127.0.0.1:8080`.
+
+    Port 0 takes a free one. Signals stay with whoever runs the loop. Raises ConsoleError where the address cannot be
+    had. On leaving, open requests are given a second."""
+    with _listening(host, port) as listener:
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1, ws="none"
+        )
+        server = _Server(config)
+        task = asyncio.create_task(server.serve(sockets=[listener]), name="console")
+        try:
+            bound = listener.getsockname()
+            yield f"http://[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"http://{bound[0]}:{bound[1]}"
+        finally:
+            server.should_exit = True
+            await task
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without its hold on the process's signals."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(128)
+            yield listener
+    except OSError as error:
+        raise ConsoleError(
+            f"the console cannot listen on {host} port {port} ({error.strerror}); choose another with `console.port`"
+        ) from error
+
+
+@contextmanager
+def _as_http() -> Iterator[None]:
+    try:
+        yield
+    except NoSuchCall as error:
+        raise HTTPException(404, str(error)) from error
+    except AmbiguousCall as error:
+        raise HTTPException(409, str(error)) from error
+    except StoreError as error:
+        raise HTTPException(503, str(error)) from error
+
+
+def _found(store: Store, call_id: str) -> tuple[CallRecord, list[Entry]]:
+    with _as_http():
+        record = store.get(call_id)
+    return record, archive.CallFolder(record.folder).entries()

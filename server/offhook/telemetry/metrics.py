@@ -1,0 +1,195 @@
+"""The server's figures for Prometheus, in a registry of their own.
+
+The parts of the server do not know Prometheus: whoever builds the server calls these verbs as things happen, and
+hands over totals where a part counts for itself. Labels come from settings and from closed sets, never from a caller:
+what a caller can make up would fill the registry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+RESPONSE_BUCKETS_S = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0, 5.0)
+
+MAX_LABELS = 100
+"""Different values a label may take; what comes after them counts as `other`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PacketFigures:
+    """What one port counted over its call; packets where not said otherwise."""
+
+    received: int
+    sent: int
+    late: int
+    """Came after the listening path had made up for them."""
+    lost: int
+    duplicate: int
+    reordered: int
+    bad: int
+    """Not RTP, or not of this stream."""
+    concealed_ms: float
+    missing_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFigures:
+    """The speech worker's scheduler, as it stands now. Totals are since that worker started."""
+
+    restarts: int
+    """Since the server started."""
+    hops: int
+    late_hops: int
+    lateness_p50_ms: float
+    lateness_p99_ms: float
+    step_p50_ms: float
+    step_p99_ms: float
+    slots_used: int
+    slots: int
+
+
+class Metrics:
+    """All figures. Safe from any thread."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        own = self.registry
+        self._calls = Counter("offhook_calls", "Calls that are over.", ["trunk", "ended_by"], registry=own)
+        self._live = Gauge("offhook_calls_live", "Calls now.", registry=own)
+        self._refusals = Counter(
+            "offhook_refusals", "Calls refused before they were answered.", ["cause"], registry=own
+        )
+        self._response = Histogram(
+            "offhook_response_seconds",
+            "From the end of the caller's speech to the first sample of the agent's answer leaving.",
+            buckets=RESPONSE_BUCKETS_S,
+            registry=own,
+        )
+        self._interruptions = Counter("offhook_interruptions", "Times a caller cut an agent off.", registry=own)
+        self._packets = Counter("offhook_packets", "RTP packets.", ["direction"], registry=own)
+        self._late = Counter("offhook_packets_late", "RTP packets too late to be heard.", registry=own)
+        self._lost = Counter("offhook_packets_lost", "RTP packets that never came.", registry=own)
+        self._duplicate = Counter("offhook_packets_duplicate", "RTP packets that came twice.", registry=own)
+        self._reordered = Counter("offhook_packets_reordered", "RTP packets that came out of order.", registry=own)
+        self._bad = Counter("offhook_packets_bad", "Packets that are no RTP of their call.", registry=own)
+        self._concealed = Counter("offhook_concealed_seconds", "Audio made up behind gaps.", registry=own)
+        self._missing = Counter("offhook_missing_seconds", "Time in which no packets came.", registry=own)
+        self._pacing = Gauge(
+            "offhook_pacing_error_seconds", "How far from its time a packet leaves.", ["quantile"], registry=own
+        )
+        self._lateness = Gauge(
+            "offhook_hop_lateness_seconds", "How long after its time a hop is served.", ["quantile"], registry=own
+        )
+        self._step = Gauge(
+            "offhook_step_seconds", "Time the speech model takes for a step.", ["quantile"], registry=own
+        )
+        self._hops = Counter("offhook_hops", "Hops served.", registry=own)
+        self._late_hops = Counter("offhook_late_hops", "Hops served late.", registry=own)
+        self._slots = Gauge("offhook_slots", "Slots of the speech worker.", registry=own)
+        self._slots_used = Gauge("offhook_slots_used", "Slots with a call in them.", registry=own)
+        self._restarts = Counter("offhook_worker_restarts", "Speech workers replaced.", registry=own)
+        self._recording_faults = Counter("offhook_recording_faults", "Times a disk refused a recording.", registry=own)
+        self._timeline_faults = Counter("offhook_timeline_faults", "Times a disk refused a timeline.", registry=own)
+        self._seen: dict[str, set[str]] = {}
+        self._worker = (0, 0, 0)
+        """Hops, late hops and restarts as last reported."""
+
+    def call_started(self) -> None:
+        """A call came in and was not refused."""
+        self._live.inc()
+
+    def call_ended(self, trunk: str, ended_by: str) -> None:
+        """A call that was started is over; `ended_by` as the timeline's `call.ended` has it."""
+        self._live.dec()
+        self._calls.labels(self._bounded("trunk", trunk), self._bounded("ended_by", ended_by)).inc()
+
+    def refused(self, cause: str) -> None:
+        """A call was refused; `cause` is of a closed set: `full`, `draining`, `unknown-number`, `forbidden`, ..."""
+        self._refusals.labels(self._bounded("cause", cause)).inc()
+
+    def responded(self, response_ms: float) -> None:
+        """An agent answered a caller's turn after this long."""
+        self._response.observe(response_ms / 1000)
+
+    def interrupted(self) -> None:
+        """A caller cut an agent off."""
+        self._interruptions.inc()
+
+    def packets(self, figures: PacketFigures) -> None:
+        """A port closed, and had counted this over its life."""
+        self._packets.labels("in").inc(figures.received)
+        self._packets.labels("out").inc(figures.sent)
+        self._late.inc(figures.late)
+        self._lost.inc(figures.lost)
+        self._duplicate.inc(figures.duplicate)
+        self._reordered.inc(figures.reordered)
+        self._bad.inc(figures.bad)
+        self._concealed.inc(figures.concealed_ms / 1000)
+        self._missing.inc(figures.missing_ms / 1000)
+
+    def pacing(self, p50_ms: float, p99_ms: float, max_ms: float) -> None:
+        """The media core's pacing error so far."""
+        for quantile, error_ms in (("0.5", p50_ms), ("0.99", p99_ms), ("1", max_ms)):
+            self._pacing.labels(quantile).set(error_ms / 1000)
+
+    def worker(self, figures: WorkerFigures) -> None:
+        """The speech worker reported. Called with every report, once a second or so."""
+        self._lateness.labels("0.5").set(figures.lateness_p50_ms / 1000)
+        self._lateness.labels("0.99").set(figures.lateness_p99_ms / 1000)
+        self._step.labels("0.5").set(figures.step_p50_ms / 1000)
+        self._step.labels("0.99").set(figures.step_p99_ms / 1000)
+        self._slots.set(figures.slots)
+        self._slots_used.set(figures.slots_used)
+        hops, late, restarts = self._worker
+        if figures.restarts != restarts or figures.hops < hops:
+            # Another worker: it counts from nothing.
+            hops = late = 0
+        self._hops.inc(max(0, figures.hops - hops))
+        self._late_hops.inc(max(0, figures.late_hops - late))
+        self._restarts.inc(max(0, figures.restarts - restarts))
+        self._worker = (figures.hops, figures.late_hops, max(restarts, figures.restarts))
+
+    def recording_failed(self) -> None:
+        """A disk would not take a call's audio."""
+        self._recording_faults.inc()
+
+    def timeline_failed(self) -> None:
+        """A disk would not take a call's timeline."""
+        self._timeline_faults.inc()
+
+    def exposition(self) -> bytes:
+        """Everything in Prometheus's text format (`CONTENT_TYPE`)."""
+        return generate_latest(self.registry)
+
+    def _bounded(self, label: str, value: str) -> str:
+        seen = self._seen.setdefault(label, set())
+        if value in seen or len(seen) < MAX_LABELS:
+            seen.add(value)
+            return value
+        return "other"
+
+
+def packet_figures(counters: Mapping[str, object]) -> PacketFigures:
+    """The figures among a port's counters by their names; what is not there, or no number, counts as none."""
+
+    def number(name: str) -> float:
+        value = counters.get(name, 0)
+        return value if isinstance(value, int | float) and value >= 0 else 0
+
+    return PacketFigures(
+        received=int(number("packets_in")),
+        sent=int(number("packets_out")),
+        late=int(number("late")),
+        lost=int(number("lost")),
+        duplicate=int(number("duplicate")),
+        reordered=int(number("reordered")),
+        bad=int(number("bad")),
+        concealed_ms=number("concealed_ms"),
+        missing_ms=number("missing_ms"),
+    )
