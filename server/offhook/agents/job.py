@@ -19,8 +19,9 @@ from offhook.speech.contract import Json, Persona
 NAME = r"^[a-z][a-z0-9]*([-_][a-z0-9]+)*$"
 """Names of skills, facts, tools, outcomes: small letters, digits, single `-` or `_`."""
 MAX_EXAMPLES = 200
-PLACE = re.compile(r"\{([a-z][a-z0-9_.-]*)\}")
-"""A place in a spoken text: `{order}` is a fact, `{result.status}` a field of the tool's answer."""
+PLACE = re.compile(r"\{(?P<on>on )?(?P<name>[a-z][a-z0-9_.-]*)\}")
+"""A place in a spoken text: `{order}` is a fact, `{result.status}` a field of the tool's answer, and `{on day}` a date
+with its preposition where it takes one: `on Thursday`, but `today`."""
 
 Name = Annotated[str, Field(pattern=NAME, max_length=64)]
 Spoken = Annotated[str, Field(min_length=1, max_length=600)]

@@ -90,8 +90,9 @@ def tokens(text: str) -> list[Token]:
     return [Token(match[0].lower(), match.start(), match.end()) for match in found]
 
 
-def runs(text: str) -> list[Run]:
-    """The stretches of `text` that are numbers, in order. Fillers inside a stretch do not end it."""
+def runs(text: str, loose: bool = False) -> list[Run]:
+    """The stretches of `text` that are numbers, in order. Fillers inside a stretch do not end it. `loose`: three
+    words that merely sound like digits (`to ate won`) are a number too."""
     found = []
     stretch: list[Token] = []
     for token in [*tokens(text), None]:
@@ -102,7 +103,8 @@ def runs(text: str) -> list[Run]:
             stretch.pop()
         while stretch and stretch[0].text in FILLERS:
             stretch.pop(0)
-        if any(_numeric(t.text) for t in stretch):
+        homophones = sum(t.text in HOMOPHONES for t in stretch)
+        if any(_numeric(t.text) for t in stretch) or (loose and homophones >= 3):
             found.append(Run(stretch[0].start, stretch[-1].end, _readings([t.text for t in stretch])))
         stretch = []
     return found
@@ -155,6 +157,8 @@ def _items(words: Sequence[str], i: int) -> Iterator[tuple[str, int, float]]:
         return
     if word.isdecimal():
         yield word, 1, 0.0
+        for match in re.finditer(r"(?<=[2-9])0(?=[1-9])", word[:12]):  # `forty, one seventy two` written 40172
+            yield word[: match.start()] + word[match.end() :], 1, 1.2
     if digit := UNITS.get(word):
         yield digit, 1, 0.0
     yield from cardinals(words, i)
@@ -175,13 +179,14 @@ def cardinals(words: Sequence[str], i: int) -> Iterator[tuple[str, int, float]]:
             for rest_at in (end, end + 1) if words[end : end + 1] == ["and"] else (end,):
                 for rest, rest_used in _below_thousand(words, rest_at):
                     found[rest_at - i + rest_used] = value * 1000 + rest
+    bare = words[i] in _SCALES  # without its `one`: unlikely where digits are told
     if words[i] == "thousand":
         found[1] = 1000
     longest = max(found, default=0)
     for used, value in found.items():
         if used > 1 or not words[i].isdecimal():
             split = words[i].isdecimal() and used > 1 and words[i + 1] not in _SCALES
-            yield str(value), used, (0.0 if used == longest else 0.6) + (1.0 if split else 0.0)
+            yield str(value), used, (0.0 if used == longest else 0.6) + (1.0 if split or bare else 0.0)
 
 
 def _below_thousand(words: Sequence[str], i: int) -> Iterator[tuple[int, int]]:

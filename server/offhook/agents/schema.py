@@ -247,7 +247,8 @@ class _Check:
             self._fault((*at, "python"), "AG015", why, "name `module:function`, the module a file beside this one")
 
     def _places(self, at: Path_, text: str | None, facts: set[str], result: bool = False) -> None:
-        for place in PLACE.findall(text or ""):
+        for match in PLACE.finditer(text or ""):
+            place = match["name"]
             if place in facts or place in KNOWN_PLACES or (result and place.startswith("result.")):
                 continue
             mend = f"use a fact the skill needs{did_you_mean(place, facts)}" + (", or {result.field}" if result else "")
