@@ -61,20 +61,24 @@ class FileFaults(Exception):
 
 
 class Faults:
-    """Collects what is wrong with a file, up to `MAX_FAULTS`: a file broken throughout need not say so a million
-    times."""
+    """Collects what is wrong with a file, up to `MAX_FAULTS` of each severity: a file broken throughout need not say so
+    a million times."""
 
     def __init__(self) -> None:
         self.found: list[Fault] = []
 
     @property
     def full(self) -> bool:
-        return len(self.found) >= MAX_FAULTS
+        """Whether errors are enough; warnings are counted apart, so that they never crowd an error out."""
+        return self._count(Severity.ERROR) >= MAX_FAULTS
 
     def add(self, fault: Fault) -> None:
         """Keep `fault`; said twice of one place it counts once."""
-        if not self.full and fault not in self.found:
+        if self._count(fault.severity) < MAX_FAULTS and fault not in self.found:
             self.found.append(fault)
+
+    def _count(self, severity: Severity) -> int:
+        return sum(fault.severity is severity for fault in self.found)
 
     def errors(self) -> list[Fault]:
         return [fault for fault in self.found if fault.severity is Severity.ERROR]

@@ -95,4 +95,5 @@ class Verbs(Protocol):
         message kept."""
 
     async def hang_up(self, cause: str) -> None:
-        """End the call from our side; `cause` in a few words."""
+        """End the call from our side. `cause` is `normal`, `busy`, `unavailable`, `declined`, or a few words. A call
+        not answered yet is refused: with 486 for `busy`, 603 for `declined`, else 480."""
