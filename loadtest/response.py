@@ -1,0 +1,91 @@
+"""How long a caller waits for an answer: thirty turns over real SIP calls, measured on RTP at the caller's end.
+
+    python loadtest/response.py            a table of turns, then p50 and p95
+    python loadtest/response.py --json     the last line is one object: p50_ms, p95_ms, turns
+
+Starts a server of its own, with the shipped dial plan and agent, and calls it from a telephone in this process; both
+share this machine's cores, as caller and server do not in life. Response time runs from the departure of the packet
+with the caller's last speech sample to the arrival of the packet with the agent's first one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+from offhook.calls.caller import Phone, Report, Saying, Script, Turn, converse
+from served import Served, served
+
+SPEECH = Path(__file__).resolve().parent / "speech"
+
+
+def conversations() -> list[list[Path]]:
+    """What each caller says, one list a call: `speech/<voice>-<turn>-<words>.flac`."""
+    voices = sorted({path.name.split("-")[0] for path in SPEECH.glob("*.flac")})
+    return [sorted(SPEECH.glob(f"{voice}-*.flac")) for voice in voices]
+
+
+async def measure(server: Served, turns: int, quiet: bool) -> list[Report]:
+    """Call after call, until `turns` were said."""
+    reports: list[Report] = []
+    said = 0
+    async with Phone.plugged_in() as phone:
+        while said < turns:
+            paths = conversations()[len(reports) % len(conversations())][: turns - said]
+            script = Script(say=[Saying.read(path) for path in paths])
+
+            def tell(turn: Turn) -> None:
+                shown = "no answer" if turn.response_ms is None else f"{turn.response_ms:6.0f} ms"
+                if not quiet:
+                    print(f"{shown}  {turn.said}", flush=True)
+
+            report = await converse(phone, server.uri("100"), script, tell)
+            reports.append(report)
+            said += len(paths)
+            if report.failure:
+                print(f"call failed: {report.failure}", file=sys.stderr)
+    return reports
+
+
+def figures(reports: list[Report]) -> dict[str, float | int]:
+    """p50 and p95 of the turns that were answered; how many were not."""
+    answered = sorted(turn.response_ms for report in reports for turn in report.turns if turn.response_ms is not None)
+    asked = sum(len(report.turns) for report in reports)
+    if len(answered) < 2:
+        raise SystemExit("too few turns were answered to say anything")
+    return {
+        "p50_ms": round(statistics.median(answered), 1),
+        "p95_ms": round(statistics.quantiles(answered, n=20, method="inclusive")[-1], 1),
+        "turns": len(answered),
+        "unanswered": asked - len(answered),
+        "failed_calls": sum(not report.ok for report in reports),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--turns", type=int, default=30)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--model", default="cascade", help="the speech model that serves")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="offhook-") as home:
+        with served(Path(home), speech={"model": arguments.model, "slots": 4}) as server:
+            reports = asyncio.run(measure(server, arguments.turns, arguments.json))
+    result = figures(reports)
+    if arguments.json:
+        print(json.dumps(result))
+    else:
+        print(
+            f"response time p50 {result['p50_ms']:.0f} ms, p95 {result['p95_ms']:.0f} ms over {result['turns']} turns "
+            f"({result['unanswered']} unanswered, {result['failed_calls']} calls failed)"
+        )
+    sys.exit(1 if result["failed_calls"] else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""The exchange: what all calls of one server share, and the wiring that takes events to the call they are about.
+
+Media events name a port, SIP events a session; here each finds its way. Nothing is decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from offhook.agents.job import Agent
+from offhook.agents.tools import Toolbox
+from offhook.calls.channel import ChannelAdapter
+from offhook.calls.prompts import Prompts
+from offhook.calls.sipleg import SipLeg, local_media
+from offhook.media import MediaCore, MediaEvent, Port, Segment
+from offhook.sip import Session, SipEndpoint, SipEvent
+from offhook.speech.slots import Segment as Rows
+from offhook.speech.workers import SpeechWorker
+from offhook.store import Store
+from offhook.telemetry.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Employee:
+    """An AI agent that calls can be given to: the job and the tools that belong to it."""
+
+    agent: Agent
+    tools: Toolbox
+
+
+@dataclass(slots=True)
+class Exchange:
+    """The parts of a running server that a call needs."""
+
+    core: MediaCore
+    segment: Segment
+    rows: Rows
+    """The same shared memory as `segment`, as NumPy sees it; for looking up positions, never for audio."""
+    speech: SpeechWorker
+    model: str
+    sip: SipEndpoint
+    prompts: Prompts
+    employees: Mapping[str, Employee]
+    store: Store
+    metrics: Metrics
+    folder: Path
+    """Where calls are kept."""
+    _ports: dict[int, Callable[[MediaEvent], None]] = field(default_factory=dict)
+    _legs: dict[Session, SipLeg] = field(default_factory=dict)
+
+    def on_media(self) -> None:
+        """Hand out what the media core reports; for `loop.add_reader(core.fileno(), ...)`."""
+        for event in self.core.events():
+            if (handler := self._ports.get(event.port)) is not None:
+                handler(event)
+
+    def on_sip(self, event: SipEvent) -> bool:
+        """Hand an event to the leg whose session it is of; False where there is none."""
+        session = getattr(event, "session", None)
+        leg = self._legs.get(session) if session is not None else None
+        if leg is None:
+            return False
+        leg.handle(event)
+        return True
+
+    def watch(self, port: Port, handler: Callable[[MediaEvent], None]) -> None:
+        """Call `handler` with the events of `port` until `forget`."""
+        self._ports[port.number] = handler
+
+    def incoming(self, session: Session, label: str) -> SipLeg:
+        """The leg of a call that came in. Raises MediaError where no port is free."""
+        return self._leg(session, self.core.open(label))
+
+    def outgoing(self, uri: str, caller: str, label: str) -> SipLeg:
+        """Ring `uri` on behalf of `caller` (a SIP URI). Raises MediaError where no port is free, ValueError where the
+        URI is none."""
+        port = self.core.open(label)
+        try:
+            session = self.sip.call(uri, local_media(port), caller=caller)
+        except ValueError:
+            port.close()
+            raise
+        return self._leg(session, port)
+
+    def forget(self, leg: ChannelAdapter) -> None:
+        """The leg is over: close it and hear nothing more of it."""
+        leg.close()
+        if isinstance(leg, SipLeg):
+            self._legs.pop(leg.session, None)
+        self._ports.pop(leg.port.number, None)
+
+    def _leg(self, session: Session, port: Port) -> SipLeg:
+        leg = SipLeg(session, port)
+        self._legs[session] = leg
+        return leg

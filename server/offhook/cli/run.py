@@ -1,0 +1,79 @@
+"""`offhook run`: start the server, say what to dial, and stop it in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from offhook.cli import fail
+from offhook.faults import FileFaults
+from offhook.node import Node
+from offhook.settings import Settings, SettingsError, load_settings
+from offhook.telemetry import logs
+
+app = typer.Typer()
+
+
+@app.command()
+def run(
+    settings: Annotated[Path | None, typer.Option(help="The settings file; ./offhook.toml where there is one.")] = None,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Run the server until Ctrl-C; calls in progress then finish, new ones are refused. A second Ctrl-C ends them."""
+    try:
+        loaded = load_settings(settings)
+        logs.configure(log_level)
+    except (SettingsError, ValueError) as error:
+        fail(str(error))
+    uvloop.run(serve(loaded))
+
+
+async def serve(settings: Settings) -> None:
+    """Start a node, run it until a signal, drain it, stop it."""
+    node = Node(settings)
+    try:
+        await node.start()
+    except FileFaults as faults:
+        fail("the server does not start on these faults:\n" + "\n".join(str(fault) for fault in faults.faults))
+    except (OSError, RuntimeError, ValueError) as error:
+        # Whatever is in the way says so in a sentence; see Node.start.
+        fail(str(error))
+    typer.echo(welcome(node))
+    asked, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def stop() -> None:
+        if asked.is_set():
+            node.cut()
+        asked.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    await asked.wait()
+    live = len(node.status().calls)
+    if live:
+        typer.echo(f"Finishing {live} call{'s' * (live > 1)}; press Ctrl-C again to end them now.")
+    await node.drain(settings.limits.drain_s)
+    await node.stop()
+
+
+def welcome(node: Node) -> str:
+    """What a newcomer needs to know: the number, how to dial it, where recordings go."""
+    host, port = node.hall.sip.local
+    numbers = ", ".join(node.plan.numbers)
+    first = next(iter(node.plan.numbers))
+    return "\n".join(
+        [
+            "",
+            f"Offhook answers {numbers}. Dial from any SIP phone on this machine, no account needed:",
+            f"    sip:{first}@{host}:{port}        baresip -e '/dial sip:{first}@{host}:{port}'",
+            "or let a caller of ours do it, in another terminal:    make demo",
+            f"Recordings and timelines: {node.settings.calls_folder}    (offhook calls list)",
+            f"Status and metrics: {node.console}/status {node.console}/metrics    Stop: Ctrl-C",
+            "",
+        ]
+    )
