@@ -36,8 +36,8 @@ MAX_CHUNKS = 32
 AUDIO = ("*.wav", "*.flac", "*.flac.part")
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_KEEP = re.compile(r"([0-9]{1,6})\s*([hdwmy])")
-_KEEP_UNITS = {"h": 1 / 24, "d": 1, "w": 7, "m": 30, "y": 365}
+_KEEP = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
+_KEEP_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 class ArchiveError(Exception):
@@ -380,17 +380,14 @@ def _find_data(file: BinaryIO, size: int, path: Path) -> tuple[int, int]:
 # --- audio past its time
 
 
-def parse_keep(text: str) -> timedelta | None:
-    """How long audio is kept: `12h`, `30d`, `2w`, `6m` (of 30 days), `1y` (of 365); None for `forever`.
+def parse_keep(text: str) -> timedelta:
+    """How long audio is kept, as dial plans write lengths of time: `12h`, `30d`.
 
     Raises ValueError with a sentence for anything else."""
-    wanted = text.strip().lower()
-    if wanted == "forever":
-        return None
-    match = _KEEP.fullmatch(wanted)
+    match = _KEEP.fullmatch(text.strip())
     if not match:
-        raise ValueError(f"keep: {text!r} is no length of time: write 12h, 30d, 2w, 6m, 1y or forever")
-    return timedelta(days=int(match[1]) * _KEEP_UNITS[match[2]])
+        raise ValueError(f"keep: {text!r} is no length of time: write a number and its unit, as in 12h or 30d")
+    return timedelta(seconds=int(match[1]) * _KEEP_SECONDS[match[2]])
 
 
 def expire(calls: Path, store: Store, now: datetime) -> list[CallRecord]:
@@ -416,11 +413,8 @@ def _keep_until(summary: folds.Summary) -> datetime | None:
     if summary.keep is None:
         return None
     try:
-        keep = parse_keep(summary.keep)
-        started_at = datetime.fromisoformat(summary.at)
-        if keep is None:
-            return None
-        return started_at.astimezone(UTC) + timedelta(milliseconds=summary.duration_ms) + keep
+        started_at = datetime.fromisoformat(summary.at).astimezone(UTC)
+        return started_at + timedelta(milliseconds=summary.duration_ms) + parse_keep(summary.keep)
     except (ValueError, OverflowError):
         # Better kept too long than deleted on a guess.
         return None

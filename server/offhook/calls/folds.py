@@ -248,7 +248,8 @@ class _CallerTurn:
 
 def _caller_turns(ordered: Sequence[Entry]) -> list[Turn]:
     """A turn runs from its first sign, speech or words, to `TurnEnded`. Words may be reported after that and still
-    belong before it, and speech that came to nothing, no words and no end, is no turn."""
+    belong before it, or never, by a model that needs none; but a sound that came to nothing, neither words nor an
+    end, is no turn."""
     found: list[_CallerTurn] = []
     open_turn: _CallerTurn | None = None
     for entry in ordered:
@@ -257,6 +258,8 @@ def _caller_turns(ordered: Sequence[Entry]) -> list[Turn]:
                 if open_turn is None:
                     open_turn = _CallerTurn(entry.t)
                     found.append(open_turn)
+                elif not open_turn.words:
+                    open_turn.started_ms = entry.t
             case WordsHeard() as words:
                 if open_turn is None and found and words.start < (found[-1].speech_end_ms or 0.0):
                     found[-1].words.append(words)
@@ -269,7 +272,7 @@ def _caller_turns(ordered: Sequence[Entry]) -> list[Turn]:
                 if open_turn is not None:
                     open_turn.speech_end_ms = speech_end
                 open_turn = None
-    return [turn.fact() for turn in found if turn.words]
+    return [turn.fact() for turn in found if turn.words or turn.speech_end_ms is not None]
 
 
 # --- turns of agents
@@ -414,7 +417,7 @@ def _prompts(ordered: Sequence[Entry]) -> list[Turn]:
     def close(end_ms: float, cut: bool) -> None:
         nonlocal began
         if began is not None and isinstance(began.event, PromptStarted):
-            found.append(Turn(Who.PROMPT, began.event.text.strip(), began.t, end_ms, interrupted=cut))
+            found.append(Turn(Who.PROMPT, began.event.text.strip(), began.t, max(began.t, end_ms), interrupted=cut))
         began = None
 
     for entry in ordered:

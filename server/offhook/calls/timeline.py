@@ -448,11 +448,13 @@ class Timeline:
 def read_timeline(path: Path) -> list[Entry]:
     """The entries of a `timeline.jsonl`. A line cut off by a crash, or of a kind unknown here, is left out."""
     entries = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    # Bytes, and the newline alone: a power cut may leave what is no UTF-8, and a caller's words may hold characters
+    # that `splitlines` would break a line at.
+    for line in path.read_bytes().split(b"\n"):
         try:
-            raw = json.loads(line)
+            raw = json.loads(line.decode("utf-8"))
             cls = KINDS[raw.pop("kind")]
             entries.append(Entry(float(raw.pop("t")), cls(**raw)))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue
     return entries

@@ -65,6 +65,11 @@ def fail(sentence: str) -> NoReturn:
     raise typer.Exit(1)
 
 
+def shown(text: str) -> str:
+    """`text` as it may go to a terminal: what a caller wrote into a name must not move the cursor."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
 def _root(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
     if version:
         from importlib.metadata import version as version_of

@@ -5,6 +5,7 @@ Alembic is imported only where there is something to migrate: a command that rea
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,10 @@ HEAD = "0001"
 """The newest revision; a test holds it to the files in `migrations/versions`."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+# Alembic keeps the migration that is running in a global of its module: two threads would run into each other.
+_one_at_a_time = threading.Lock()
 
 
 class SchemaError(Exception):
@@ -38,7 +43,8 @@ def upgrade(connection: Connection, to: str = "head") -> None:
     from alembic.util import CommandError
 
     try:
-        command.upgrade(_config(connection), to)
+        with _one_at_a_time:
+            command.upgrade(_config(connection), to)
     except CommandError as error:
         raise SchemaError(
             f"its schema is at revision {revision(connection)}, which this version of offhook does not know; "
@@ -50,7 +56,8 @@ def downgrade(connection: Connection, to: str = "base") -> None:
     """Migrate down to revision `to`, inside the transaction that `connection` is in. What it drops is lost."""
     from alembic import command
 
-    command.downgrade(_config(connection), to)
+    with _one_at_a_time:
+        command.downgrade(_config(connection), to)
 
 
 def _config(connection: Connection) -> Config:

@@ -25,6 +25,9 @@ from offhook.store.tables import CallRow
 
 BUSY_TIMEOUT_MS = 5_000
 
+MIGRATION_LOCK = 0x6F66_6668
+"""The number of the lock that PostgreSQL keeps between servers that start at once: any that is always the same."""
+
 
 class StoreError(Exception):
     """The database cannot be used, or refused; the text says which and what to do."""
@@ -45,10 +48,11 @@ class Store:
         self._engine = engine
 
     @classmethod
-    def open(cls, url: str) -> Store:
-        """Connect to the database at `url` (an SQLAlchemy URL), made where it is SQLite and not there yet, and bring
-        its schema up to date. Raises StoreError with a sentence where that cannot be done."""
-        shown, engine = _engine(url)
+    def open(cls, url: str, *, create: bool = True) -> Store:
+        """Connect to the database at `url` (an SQLAlchemy URL) and bring its schema up to date. An SQLite file that
+        is not there is made, or with `create` False refused. Raises StoreError with a sentence where it cannot be
+        opened."""
+        shown, engine = _engine(url, create)
         try:
             with engine.connect() as connection:
                 current = schema.revision(connection) == schema.HEAD
@@ -221,7 +225,7 @@ def _record(row: CallRow) -> CallRecord:
     )
 
 
-def _engine(url: str) -> tuple[str, Engine]:
+def _engine(url: str, create: bool) -> tuple[str, Engine]:
     try:
         parsed = make_url(url)
         engine = create_engine(parsed)
@@ -230,12 +234,16 @@ def _engine(url: str) -> tuple[str, Engine]:
     except ModuleNotFoundError as error:
         raise StoreError(f"the database URL needs the Python package {error.name!r}: install it") from error
     if parsed.get_backend_name() == "sqlite":
-        _prepare_sqlite(parsed, engine)
+        _prepare_sqlite(parsed, engine, create)
     return parsed.render_as_string(hide_password=True), engine
 
 
-def _prepare_sqlite(url: URL, engine: Engine) -> None:
+def _prepare_sqlite(url: URL, engine: Engine, create: bool) -> None:
     if url.database and url.database != ":memory:":
+        if not create and not Path(url.database).exists():
+            raise StoreError(
+                f"there is no calls database at {url.database} yet: has the server run with these settings?"
+            )
         try:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -259,7 +267,10 @@ def _prepare_sqlite(url: URL, engine: Engine) -> None:
 
 
 def _upgrade(engine: Engine) -> None:
+    """Migrate in one transaction, one server at a time: whoever waited finds nothing left to do."""
     with engine.connect().execution_options(offhook_writes=True) as connection, connection.begin():
+        if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
         schema.upgrade(connection)
 
 

@@ -13,7 +13,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping
 from contextlib import AbstractContextManager
 from typing import Any, TextIO
 
@@ -24,7 +24,10 @@ from structlog.stdlib import ProcessorFormatter
 MASK = "***"
 
 MAX_VALUE = 2_000
-"""Characters of one value that a line carries."""
+"""Characters of one value on a terminal's line."""
+
+MAX_TEXT = 20_000
+"""Characters of one value that are looked at, and that a JSON line carries."""
 
 _SECRET_NAME = re.compile(
     r"(^|[_-])(authorization|password|passwd|passphrase|secret|token|apikey|api[_-]key|access[_-]key|private[_-]key|"
@@ -114,7 +117,8 @@ def key_value_line(_logger: object, _method: str, event: EventDict) -> str:
     exception = event.pop("exception", None)
     stack = event.pop("stack", None)
     event.pop("logger", None)
-    pairs = " ".join(f"{_printable(name)}={_printable(value)}" for name, value in event.items())
+    call = {"call": event.pop("call")} if "call" in event else {}
+    pairs = " ".join(f"{_printable(name)}={_printable(value)}" for name, value in {**call, **event}.items())
     line = f"{at} {level:7} {what}{'  ' + pairs if pairs else ''}"
     for trace in (exception, stack):
         if trace:
@@ -126,12 +130,12 @@ def key_value_line(_logger: object, _method: str, event: EventDict) -> str:
 def json_line(_logger: object, _method: str, event: EventDict) -> str:
     """The event as one JSON object a line, ASCII."""
     first = {name: event.pop(name) for name in ("timestamp", "level", "event", "call") if name in event}
-    return json.dumps(_short({**first, **event}), default=str)
+    return json.dumps({**first, **event}, default=str)
 
 
 def _masked(value: object, depth: int = 0) -> object:
     if isinstance(value, str):
-        text = value
+        text = value if len(value) <= MAX_TEXT else value[:MAX_TEXT] + "…"
         for pattern in _SECRET_TEXT:
             text = pattern.sub(rf"\g<1>{MASK}", text)
         return text
@@ -144,16 +148,6 @@ def _masked(value: object, depth: int = 0) -> object:
     if value is None or isinstance(value, bool | int | float):
         return value
     return _masked(str(value), depth)
-
-
-def _short(value: object) -> object:
-    if isinstance(value, str):
-        return value if len(value) <= MAX_VALUE * 10 else value[: MAX_VALUE * 10] + "…"
-    if isinstance(value, Mapping):
-        return {str(name): _short(inner) for name, inner in value.items()}
-    if isinstance(value, Sequence):
-        return [_short(inner) for inner in value]
-    return value
 
 
 def _printable(value: object, *, quote: bool = True) -> str:

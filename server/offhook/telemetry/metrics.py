@@ -33,7 +33,7 @@ class PacketFigures:
     duplicate: int
     reordered: int
     bad: int
-    """Not RTP, or not of this stream."""
+    """Not RTP, or not from the far end, or not of its stream."""
     concealed_ms: float
     missing_ms: float
 
@@ -189,7 +189,7 @@ def packet_figures(counters: Mapping[str, object]) -> PacketFigures:
         lost=int(number("lost")),
         duplicate=int(number("duplicate")),
         reordered=int(number("reordered")),
-        bad=int(number("bad")),
+        bad=int(number("bad") + number("wrong_source") + number("wrong_ssrc")),
         concealed_ms=number("concealed_ms"),
         missing_ms=number("missing_ms"),
     )
