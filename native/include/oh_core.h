@@ -1,0 +1,186 @@
+/*
+ * oh_core.h - the media core: one thread that moves all ports' packets, one that writes their tracks.
+ *
+ * A port is a leg's end: a UDP socket for RTP and one for RTCP, a listening path, a playing path, counters. The
+ * media thread owns every port; each function below that names a port is one command to that thread, carried out
+ * between two packets, and waits for its answer (microseconds, at most OH_ANSWER_MS). All functions may be called
+ * from any thread. Audio enters and leaves through sockets, shared-memory rings (oh_slots.h), prompts and tracks.
+ *
+ * The media clock of a port counts 8 kHz samples since the port opened, on CLOCK_MONOTONIC. It is the clock of
+ * everything a port reports and of both its tracks.
+ *
+ *   Listening path: socket -> latch -> oh_listen -> 16 kHz -> slot's listen ring, bridged peer, caller track
+ *   Playing path:   digits, else prompt, else bridged peer, else slot's play ring, else comfort noise -> socket
+ *
+ * One packet leaves a sending port at each of its times on the absolute clock, whatever there is to say; RTP
+ * timestamps are the media clock plus a random offset, so they go on across holds.
+ *
+ * Where a packet lies on the tracks: what comes in ends where it arrived (its last sample was said just then), what
+ * goes out begins where it left. A caller packet is placed by its RTP timestamp from there on; that mapping is made
+ * anew when the stream restarts and when it has moved against the media clock by more than 60 ms.
+ *
+ * Whose packets are taken: those of the signalled IP address, whatever their port; those of another address after
+ * OH_LATCH_PACKETS packets in sequence of one SSRC and a negotiated payload type, for as long as the signalled
+ * address is silent; then only that address and SSRC, until signalling speaks anew (oh_port_remote).
+ *
+ * Functions return 0 or a negative errno; -ENOENT where the port is not (or no longer) open, -ETIMEDOUT where the
+ * media thread did not answer, -ESHUTDOWN once the core stops.
+ */
+#ifndef OH_CORE_H
+#define OH_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define OH_ANSWER_MS     2000u /* the longest a caller of this API waits for the media thread */
+#define OH_LATCH_PACKETS 4u    /* packets in sequence before an address that was not signalled is believed */
+#define OH_MAX_PORTS     16384u
+#define OH_MAX_SEGMENTS  64u
+#define OH_EVENT_TEXT    96u
+
+struct oh_core;
+
+struct oh_core_config {
+	const char *address;   /* IPv4 address to listen on */
+	uint16_t    port_low;  /* lowest UDP port to use */
+	uint16_t    port_high; /* highest */
+};
+
+enum oh_event_kind {
+	OH_EVENT_DIGIT = 1,      /* a: character, b: duration in 8 kHz samples */
+	OH_EVENT_DIGITS_SENT,    /* */
+	OH_EVENT_PROMPT_DONE,    /* a: play, b: played 8 kHz samples, c: 1 where whole */
+	OH_EVENT_TALK,           /* a: 1 began, 0 ended; b: the slot's `played` cursor there */
+	OH_EVENT_MEDIA_STARTED,  /* text: IP address, a: port */
+	OH_EVENT_MEDIA_LOST,     /* */
+	OH_EVENT_MEDIA_BACK,     /* */
+	OH_EVENT_RECORD_FAILED,  /* text: why */
+	OH_EVENT_RECORD_RESUMED, /* */
+	OH_EVENT_RECORD_CLOSED   /* */
+};
+
+struct oh_event {
+	uint32_t kind;  /* enum oh_event_kind */
+	uint32_t port;  /* number of the port */
+	int64_t  clock; /* the port's media clock */
+	int64_t  a;
+	int64_t  b;
+	int64_t  c;
+	char     text[OH_EVENT_TEXT]; /* ends with 0 */
+};
+
+struct oh_core_counters {
+	uint64_t ports;          /* open now */
+	uint64_t packets_in;
+	uint64_t packets_out;
+	double   pacing_p50_us;  /* send time after its due time: upper bound of the histogram's bucket */
+	double   pacing_p99_us;
+	double   pacing_max_us;
+	uint64_t ticks_overrun;  /* ticks more than 60 ms late: clock moved on, nothing sent */
+	uint64_t kernel_drops;   /* SO_RXQ_OVFL, all sockets */
+	uint64_t disk_drops;     /* blocks of tracks that found the disk ring full */
+	uint64_t events_dropped; /* events that found their ring full */
+};
+
+struct oh_port_counters {
+	uint64_t packets_in;
+	uint64_t bytes_in;
+	uint64_t packets_out;
+	uint64_t bytes_out;
+	uint64_t late;
+	uint64_t lost;
+	uint64_t duplicate;
+	uint64_t reordered;
+	uint64_t concealed;      /* 8 kHz samples */
+	uint64_t missing;        /* 8 kHz samples */
+	uint64_t bad;
+	uint64_t wrong_source;
+	uint64_t wrong_ssrc;
+	uint64_t send_errors;
+	double   jitter_ms;
+	double   rtt_ms;
+	double   remote_lost;    /* 0..1 */
+	uint64_t record_dropped; /* 8 kHz samples of tracks dropped because the disk was too slow */
+};
+
+struct oh_remote {
+	uint32_t ip;         /* network byte order */
+	uint16_t rtp_port;   /* host byte order */
+	uint16_t rtcp_port;  /* host byte order; 0: none */
+	bool     alaw;       /* else ulaw */
+	uint8_t  audio_pt;   /* negotiated payload type of the codec */
+	int16_t  digits_pt;  /* of telephone-event, -1: none */
+	uint16_t packet_ms;  /* of what we send: 10, 20, 30, 40, 60 */
+	bool     send;
+	bool     receive;
+	bool     rtcp_mux;
+};
+
+/*
+ * Start the threads. `*core` is the caller's until oh_core_stop. -EINVAL where the address is no IPv4 address, else
+ * what the system refused (-EMFILE, -EAGAIN, -EADDRNOTAVAIL ...).
+ */
+int oh_core_start(struct oh_core **core, const struct oh_core_config *config);
+
+/* Close all ports, finish their tracks, end the threads, free everything. No other call may be under way. */
+void oh_core_stop(struct oh_core *core);
+
+/* A descriptor that is readable while events wait. Owned by the core. */
+int oh_core_event_fd(const struct oh_core *core);
+
+/* Take up to `most` events, oldest first; returns how many. One thread at a time. */
+size_t oh_core_events(struct oh_core *core, struct oh_event *out, size_t most);
+
+int oh_core_counters(struct oh_core *core, struct oh_core_counters *out);
+
+/*
+ * Map the slots segment behind `fd` (which stays the caller's); `*segment` is its number. -EPROTO where magic, version
+ * or size are not those of oh_slots.h, -ENOSPC after OH_MAX_SEGMENTS.
+ */
+int oh_core_attach(struct oh_core *core, int fd, uint32_t *segment);
+
+/* Keep a sound of `samples` at 8000 or 16000 Hz (else -EINVAL); `*prompt` is its number. */
+int oh_prompt_load(struct oh_core *core, const int16_t *pcm, size_t samples, uint32_t rate_hz, uint32_t *prompt);
+
+/* Forget it; ports that play it play on. 0 also where it is not known. */
+int oh_prompt_drop(struct oh_core *core, uint32_t prompt);
+
+/*
+ * Open a port: `*number` names it for ever, `*rtp_port` (even) is where it listens, `*opened_ns` is CLOCK_MONOTONIC at
+ * media clock 0. -EADDRINUSE where no pair of UDP ports is free in the range, -ENOSPC after OH_MAX_PORTS.
+ */
+int oh_port_open(struct oh_core *core, uint32_t *number, uint16_t *rtp_port, int64_t *opened_ns);
+
+/* Say goodbye (RFC 3550 6.6), undo everything; the sockets drain for OH_DRAIN_MS before they are closed. */
+int oh_port_close(struct oh_core *core, uint32_t port);
+
+/* Send there, take packets from there; forgets what was latched. -EINVAL where packet_ms is none of those. */
+int oh_port_remote(struct oh_core *core, uint32_t port, const struct oh_remote *remote);
+
+/* Bind to a slot; `*epoch` is the new binding's. -ERANGE: no such segment or slot; -EBUSY: another port holds it. */
+int oh_port_bind(struct oh_core *core, uint32_t port, uint32_t segment, uint32_t slot, uint32_t *epoch);
+int oh_port_unbind(struct oh_core *core, uint32_t port);
+
+/* Let two ports hear each other; bridges either had are undone. -EINVAL where both are one. */
+int oh_port_bridge(struct oh_core *core, uint32_t port, uint32_t other);
+int oh_port_unbridge(struct oh_core *core, uint32_t port);
+
+/* Play a prompt; `*play` numbers this playing. -ERANGE: no such prompt. */
+int oh_port_play(struct oh_core *core, uint32_t port, uint32_t prompt, bool loop, uint32_t *play);
+int oh_port_stop(struct oh_core *core, uint32_t port);
+
+/* Cut what the slot has said; `*played` is the slot's `played` cursor, the fade that still leaves counted. */
+int oh_port_flush(struct oh_core *core, uint32_t port, uint64_t *played);
+
+/* Press keys. -EOPNOTSUPP: no telephone-event agreed; -EINVAL: a key that is none; -EBUSY: still pressing others. */
+int oh_port_send_digits(struct oh_core *core, uint32_t port, const char *digits, uint32_t press_ms);
+
+/* Write two tracks. -EALREADY: it records already; else what opening the files answered. */
+int oh_port_record(struct oh_core *core, uint32_t port, const char *caller_path, const char *agent_path);
+int oh_port_pause_recording(struct oh_core *core, uint32_t port, bool paused);
+int oh_port_stop_recording(struct oh_core *core, uint32_t port);
+
+int oh_port_counters(struct oh_core *core, uint32_t port, struct oh_port_counters *out);
+
+#endif

@@ -1,0 +1,279 @@
+/*
+ * disk.c - the way of a track from the media thread to the file, and the thread that writes.
+ *
+ * The media thread gathers 100 ms of a track and puts them into a ring; where that is full it drops them, counts them
+ * and says so, but never waits. The end of a recording is never dropped: it waits in a list for room in the ring.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine.h"
+
+int oh_recording_open(struct oh_recording **recording, const char *caller_path, const char *agent_path)
+{
+	struct oh_recording *made = calloc(1, sizeof(*made));
+	int64_t              now_ns = oh_now_ns();
+	int                  error;
+
+	if (made == NULL)
+		return -ENOMEM;
+	error = oh_track_open(&made->tracks[0], caller_path, now_ns);
+	if (error == 0) {
+		error = oh_track_open(&made->tracks[1], agent_path, now_ns);
+		if (error < 0) {
+			(void)oh_track_close(&made->tracks[0]);
+			(void)unlink(caller_path);
+		}
+	}
+	if (error < 0) {
+		free(made);
+		return error;
+	}
+	*recording = made;
+	return 0;
+}
+
+void oh_recording_abandon(struct oh_recording *recording)
+{
+	(void)oh_track_close(&recording->tracks[0]);
+	(void)oh_track_close(&recording->tracks[1]);
+	free(recording);
+}
+
+/* --- media thread */
+
+void oh_disk_wake(struct oh_core *core)
+{
+	uint64_t one = 1;
+
+	if (atomic_exchange(&core->disk_idle, false) && write(core->disk_fd, &one, sizeof(one)) < 0)
+		return; /* full: it has been woken often enough */
+}
+
+static uint64_t in_ring(struct oh_ring *ring)
+{
+	return atomic_load_explicit(&ring->written, memory_order_relaxed) -
+	       atomic_load_explicit(&ring->read, memory_order_relaxed);
+}
+
+static void push(struct oh_port *port, uint32_t track)
+{
+	struct oh_core      *core = port->core;
+	struct oh_recording *recording = port->recording;
+	struct oh_pending   *pending = &recording->pending[track];
+	struct oh_block     *block;
+
+	if (pending->n == 0)
+		return;
+	block = oh_ring_claim(&core->disk);
+	if (block == NULL) {
+		core->counters.disk_drops++;
+		port->counters.record_dropped += pending->n;
+		if (!recording->choking)
+			oh_event_media(core, port, OH_EVENT_RECORD_FAILED, port->clock, 0, 0, 0,
+			               "the disk is too slow for what is being recorded");
+		recording->choking = true;
+		pending->n = 0;
+		return;
+	}
+	block->recording = recording;
+	block->close = false;
+	block->track = (uint8_t)track;
+	block->n = pending->n;
+	block->at = pending->at;
+	memcpy(block->pcm, pending->pcm, pending->n * sizeof(int16_t));
+	oh_ring_publish(&core->disk);
+	core->told_disk = true;
+	pending->n = 0;
+	if (recording->choking && in_ring(&core->disk) < OH_DISK_RING / 2u) {
+		recording->choking = false;
+		oh_event_media(core, port, OH_EVENT_RECORD_RESUMED, port->clock, 0, 0, 0, NULL);
+	}
+}
+
+void oh_recording_put(struct oh_port *port, uint32_t track, int64_t at, const int16_t *pcm, size_t n)
+{
+	struct oh_pending *pending;
+
+	if (port->recording == NULL || port->recording->paused)
+		return;
+	if (at < 0) { /* said before the port opened */
+		if (at + (int64_t)n <= 0)
+			return;
+		pcm += -at;
+		n -= (size_t)-at;
+		at = 0;
+	}
+	pending = &port->recording->pending[track];
+	if (pending->n > 0 && pending->at + pending->n != (uint64_t)at)
+		push(port, track);
+	while (n > 0) {
+		size_t part = OH_BLOCK - pending->n;
+
+		if (part > n)
+			part = n;
+		if (pending->n == 0)
+			pending->at = (uint64_t)at;
+		memcpy(pending->pcm + pending->n, pcm, part * sizeof(int16_t));
+		pending->n += (uint32_t)part;
+		if (pending->n == OH_BLOCK)
+			push(port, track);
+		pcm += part;
+		at += (int64_t)part;
+		n -= part;
+	}
+}
+
+void oh_recording_tick(struct oh_port *port)
+{
+	if (port->recording == NULL)
+		return;
+	for (uint32_t track = 0; track < 2; track++) {
+		struct oh_pending *pending = &port->recording->pending[track];
+
+		if (pending->n > 0 && port->clock - (int64_t)pending->at >= (int64_t)OH_BLOCK)
+			push(port, track);
+	}
+}
+
+void oh_recording_end(struct oh_port *port)
+{
+	struct oh_recording *recording = port->recording;
+
+	if (recording == NULL)
+		return;
+	push(port, 0);
+	push(port, 1);
+	recording->end = (uint64_t)port->clock;
+	recording->next_closing = port->core->closing;
+	port->core->closing = recording;
+	port->recording = NULL;
+	(void)oh_recording_flush_closing(port->core);
+}
+
+bool oh_recording_flush_closing(struct oh_core *core)
+{
+	while (core->closing != NULL) {
+		struct oh_block *block = oh_ring_claim(&core->disk);
+
+		if (block == NULL)
+			return false;
+		block->recording = core->closing;
+		block->close = true;
+		block->n = 0;
+		block->at = core->closing->end;
+		core->closing = core->closing->next_closing;
+		oh_ring_publish(&core->disk); /* from here on the recording is the disk thread's */
+		core->told_disk = true;
+	}
+	return true;
+}
+
+/* --- disk thread */
+
+struct disk {
+	struct oh_core      *core;
+	struct oh_recording *recordings; /* those that are open */
+};
+
+static void judge(struct oh_core *core, struct oh_recording *recording, uint32_t track, int error)
+{
+	static const char *names[2] = {"caller", "agent"};
+	const char        *reason = strerrordesc_np(-error);
+	char               why[OH_EVENT_TEXT];
+
+	if (error == 0) {
+		if (recording->failing) {
+			recording->failing = false;
+			oh_event_disk(core, recording, OH_EVENT_RECORD_RESUMED, NULL);
+		}
+		return;
+	}
+	if (recording->failing)
+		return;
+	recording->failing = true;
+	(void)snprintf(why, sizeof(why), "%s track: %s", names[track], reason == NULL ? "unknown error" : reason);
+	oh_event_disk(core, recording, OH_EVENT_RECORD_FAILED, why);
+}
+
+static void finish(struct disk *disk, struct oh_recording *recording, uint64_t samples)
+{
+	for (uint32_t track = 0; track < 2; track++) {
+		int error = oh_track_extend(&recording->tracks[track], samples);
+		int closed = oh_track_close(&recording->tracks[track]);
+
+		if (error == 0)
+			error = closed;
+		if (error < 0)
+			judge(disk->core, recording, track, error);
+	}
+	for (struct oh_recording **place = &disk->recordings; *place != NULL; place = &(*place)->next) {
+		if (*place == recording) {
+			*place = recording->next;
+			break;
+		}
+	}
+	oh_event_disk(disk->core, recording, OH_EVENT_RECORD_CLOSED, NULL);
+	free(recording);
+}
+
+static void work(struct disk *disk, const struct oh_block *block)
+{
+	struct oh_recording *recording = block->recording;
+
+	if (!recording->listed) {
+		recording->listed = true;
+		recording->next = disk->recordings;
+		disk->recordings = recording;
+	}
+	if (block->close)
+		finish(disk, recording, block->at);
+	else
+		judge(disk->core, recording, block->track,
+		      oh_track_write(&recording->tracks[block->track], block->at, block->pcm, block->n, oh_now_ns()));
+}
+
+static void refresh(struct disk *disk)
+{
+	for (struct oh_recording *recording = disk->recordings; recording != NULL; recording = recording->next) {
+		for (uint32_t track = 0; track < 2; track++)
+			(void)oh_track_refresh(&recording->tracks[track], oh_now_ns());
+	}
+}
+
+void *oh_disk_main(void *arg)
+{
+	struct oh_core *core = arg;
+	struct disk     disk = {.core = core};
+	struct pollfd   wait = {.fd = core->disk_fd, .events = POLLIN};
+	int64_t         refreshed_ns = oh_now_ns();
+
+	for (;;) {
+		struct oh_block *block = oh_ring_peek(&core->disk);
+		uint64_t         count;
+
+		if (block != NULL) {
+			work(&disk, block);
+			oh_ring_release(&core->disk);
+		} else if (atomic_load(&core->disk_stop)) {
+			break;
+		} else {
+			atomic_store(&core->disk_idle, true);
+			/* Look once more: what came before the flag stood woke nobody. */
+			if (oh_ring_peek(&core->disk) == NULL)
+				(void)poll(&wait, 1, 500);
+			atomic_store(&core->disk_idle, false);
+			if (read(core->disk_fd, &count, sizeof(count)) < 0)
+				count = 0;
+		}
+		if (oh_now_ns() - refreshed_ns >= OH_TRACK_REFRESH_NS / 2) {
+			refresh(&disk);
+			refreshed_ns = oh_now_ns();
+		}
+	}
+	return NULL;
+}

@@ -1,0 +1,353 @@
+/*
+ * engine.h - what the engine's files know of each other. Private: users include oh_core.h.
+ *
+ * Threads: everything in a port belongs to the media thread; a recording has a half for the media thread and a half
+ * for the disk thread; other threads speak to the media thread in commands (verbs.c). Nothing on the way of a packet
+ * allocates, locks or waits.
+ */
+#ifndef OH_ENGINE_H
+#define OH_ENGINE_H
+
+#include <netinet/in.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "latch.h"
+#include "oh_comfort.h"
+#include "oh_core.h"
+#include "oh_digits.h"
+#include "oh_listen.h"
+#include "oh_resample.h"
+#include "oh_ring.h"
+#include "oh_rtcp.h"
+#include "oh_rtp.h"
+#include "oh_slots.h"
+#include "oh_track.h"
+
+#define OH_SLOT_NS        2000000ll                 /* the wheel's grain: ports' send times are spread by 2 ms */
+#define OH_WHEEL          64u                       /* slots of the wheel; more than the longest tick */
+#define OH_PHASES         10u                       /* slots in 20 ms */
+#define OH_PHASE_PORTS    16u                       /* ports that share a phase before the next one is begun */
+#define OH_LATE_NS        60000000ll                /* a tick this late sends nothing */
+#define OH_JUMP_SLOTS     320u                      /* time lost is skipped in steps of this: 640 ms */
+#define OH_JUMP_SAMPLES   5120                      /* the same in samples */
+#define OH_FRAME          480u                      /* longest packet sent, samples: 60 ms */
+#define OH_FADE           80u                       /* a cut fades over 5 ms at 16 kHz */
+#define OH_PROMPT_FADE    40u                       /* and 5 ms at 8 kHz */
+#define OH_STARVE_LIMIT   16000u                    /* 1 s at 16 kHz: an utterance that starves for longer is over */
+#define OH_BRIDGE_RING    2048u                     /* samples; a power of two */
+#define OH_BRIDGE_TARGET  480u                      /* 60 ms waits in a bridge's queue */
+#define OH_BRIDGE_MOST    1280u                     /* 160 ms: then back to the target */
+#define OH_BLOCK          800u                      /* samples of a track handed to the disk at a time: 100 ms */
+#define OH_DISK_RING      4096u                     /* blocks */
+#define OH_EVENT_RING     4096u                     /* events */
+#define OH_DRAIN_NS       3000000000ll              /* closed sockets swallow what still comes */
+#define OH_LOST_NS        1000000000ll              /* no packets for this long: media lost */
+#define OH_LOST_QUIET_NS  10000000000ll             /* likewise after comfort noise */
+#define OH_ANCHOR_SLACK   480                       /* 60 ms: a track's mapping may be off by this */
+#define OH_ANCHOR_PACKETS 100u                      /* packets over which the least delay is taken */
+#define OH_RTCP_NS        5000000000ll              /* between reports, give or take half of it */
+#define OH_BATCH          8u                        /* datagrams taken from a socket at a time */
+#define OH_DATAGRAM       (OH_RTP_MAX + 4u)         /* so that too long ones are seen to be */
+#define OH_PT_COMFORT     13u                       /* RFC 3551, RFC 3389 */
+#define OH_CNAME          24u
+#define OH_DIGITS_PAUSE_MS 80u                      /* between two presses */
+
+struct oh_core;
+struct oh_port;
+
+/* --- commands: verbs.c makes them, command.c carries them */
+
+struct oh_command;
+
+typedef int oh_command_run(struct oh_core *core, struct oh_command *command); /* on the media thread */
+
+struct oh_command {
+	struct oh_command *next;                                  /* older one in the stack */
+	oh_command_run    *run;
+	sem_t              answered;
+	_Atomic int        state;                                 /* enum in command.c: who frees it */
+	int                result;                                /* 0 or a negative errno */
+	uint32_t           port;                                  /* the port it is about */
+	uint32_t           a, b;                                  /* arguments, and numbers answered */
+	uint64_t           wide;                                  /* likewise */
+	void              *thing;                                 /* a port, prompt, recording, row to hand over */
+	union {
+		struct oh_remote        remote;
+		struct oh_port_counters port_counters;
+		struct oh_core_counters core_counters;
+		char                    keys[OH_DIGITS_MAX + 1u];
+	} of;
+};
+
+/* --- recordings: disk.c */
+
+struct oh_pending {               /* a run of samples that is being gathered for the disk */
+	uint64_t at;              /* place of the first on the track */
+	uint32_t n;
+	int16_t  pcm[OH_BLOCK];
+};
+
+struct oh_recording {
+	/* media thread */
+	struct oh_pending     pending[2]; /* caller, agent */
+	bool                  paused;
+	bool                  choking;    /* the ring is full, and that has been reported */
+	struct oh_recording  *next_closing;
+	uint64_t              end;        /* media clock at the end */
+	/* disk thread */
+	struct oh_track       tracks[2];
+	bool                  failing;    /* a write failed, and that has been reported */
+	bool                  listed;
+	struct oh_recording  *next;
+	/* both, never changed */
+	uint32_t              port;
+	int64_t               opened_ns;
+};
+
+struct oh_block {                     /* media thread to disk thread */
+	struct oh_recording *recording;
+	bool                 close;   /* no samples: finish both tracks, `at` samples long */
+	uint8_t              track;   /* 0: caller, 1: agent */
+	uint32_t             n;
+	uint64_t             at;
+	int16_t              pcm[OH_BLOCK];
+};
+
+/* --- prompts: prompt.c */
+
+struct oh_prompt {
+	struct oh_prompt *next;
+	uint32_t          number;
+	uint32_t          users;   /* ports that play it */
+	bool              dropped; /* freed when the last of them is done */
+	size_t            n;       /* samples at 8 kHz */
+	int16_t           pcm[];
+};
+
+/* --- ports */
+
+struct oh_voice {                        /* a port's end of a slot: slots.c */
+	struct oh_slot_row *row;         /* NULL: not bound */
+	uint32_t            epoch;
+	uint64_t            heard, concealed, missing;          /* our own cursors; the row's are copies */
+	uint64_t            taken, played, starved, cut_done;
+	uint64_t            gap;         /* silence sent since the last sample of an utterance that goes on */
+	int16_t             tail[OH_FADE]; /* what still leaves of something cut */
+	uint32_t            tail_n;
+	bool                talking;     /* between talk began and talk ended */
+	struct oh_up        up;
+};
+
+struct oh_bridge {                       /* what the peer says, on its way to this port: play.c */
+	struct oh_port *peer;            /* NULL: not bridged */
+	int16_t         queue[OH_BRIDGE_RING];
+	uint64_t        written, read;
+	bool            playing;         /* false while it fills up to the target */
+};
+
+struct oh_playing {                      /* a prompt being played: prompt.c */
+	struct oh_prompt *prompt;        /* NULL: none */
+	size_t            at;            /* next sample of it */
+	uint64_t          played;        /* samples */
+	uint32_t          number;        /* of this playing */
+	bool              loop;
+	int16_t           tail[OH_PROMPT_FADE]; /* what still leaves of a prompt that was cut */
+	uint32_t          tail_n;
+};
+
+struct oh_anchor {                       /* the stream's timeline on the media clock: hear.c */
+	int64_t  at;                     /* media clock of the stream's sample 0 */
+	int64_t  least;                  /* least delay among the packets of this window, samples */
+	uint32_t packets;                /* in this window */
+	bool     set;
+};
+
+struct oh_port {
+	struct oh_core          *core;
+	struct oh_port          *next;           /* in its wheel slot, or among the draining */
+	uint32_t                 number;
+	uint32_t                 phase;          /* 0 .. OH_PHASES - 1 */
+	int                      rtp_fd;
+	int                      rtcp_fd;
+	int64_t                  opened_ns;      /* CLOCK_MONOTONIC at media clock 0 */
+	int64_t                  clock;          /* media clock at the next tick */
+	int64_t                  drain_until;    /* 0: open */
+	uint32_t                 overflow[2];    /* SO_RXQ_OVFL as last seen, RTP and RTCP */
+
+	struct oh_remote         remote;
+	bool                     have_remote;
+	struct sockaddr_in       to;             /* where RTP goes */
+	struct sockaddr_in       rtcp_to;        /* sin_port 0: nowhere */
+	struct oh_latch          latch;
+	int64_t                  heard_ns;       /* the last packet taken */
+	bool                     started;        /* any packet was ever taken since signalling */
+	bool                     lost;           /* and that was reported lost */
+	bool                     quiet;          /* the last was comfort noise */
+
+	struct oh_listen         listen;
+	struct oh_digits_in      digits_in;
+	struct oh_anchor         anchor;
+	int64_t                  now_ns;         /* of the packet or tick being worked on */
+
+	struct oh_voice          voice;
+	struct oh_bridge         bridge;
+	struct oh_playing        playing;
+	struct oh_digits_out     digits_out;
+	bool                     pressing;
+	struct oh_down           down;
+	bool                     down_busy;      /* the filter still holds sound */
+	struct oh_comfort        comfort;
+	uint32_t                 plays;          /* playings numbered so far */
+	uint32_t                 wait;           /* samples until the next packet is due */
+	bool                     sounding;       /* the last packet carried more than comfort noise */
+	bool                     paused_sending; /* the next packet is the first after a pause */
+
+	uint32_t                 ssrc;
+	uint32_t                 ts_base;
+	uint16_t                 seq;
+	struct oh_rtcp_source    source;
+	bool                     have_source;
+	uint32_t                 counted_ts;     /* timestamp and arrival of the last packet given to it */
+	int64_t                  counted_ns;
+	int64_t                  report_ns;      /* when the next RTCP report is due */
+	uint64_t                 reported_out;   /* packets_out at the last one */
+	uint64_t                 payload_out;    /* bytes, for the SR */
+
+	struct oh_recording     *recording;
+	struct oh_port_counters  counters;
+};
+
+/* --- the core */
+
+#define OH_PACING_OCTAVES 40u
+#define OH_PACING_STEPS   16u
+
+struct oh_pacing { /* histogram of how late packets left: 16 steps an octave of nanoseconds */
+	uint64_t counts[OH_PACING_OCTAVES * OH_PACING_STEPS];
+	uint64_t total;
+	int64_t  max_ns;
+};
+
+struct oh_segment {
+	struct oh_slots_header *header;
+	size_t                  size;
+	uint32_t                slots;
+};
+
+struct oh_core {
+	in_addr_t                     ip; /* network byte order */
+	uint16_t                      port_low, port_high;
+	char                          cname[OH_CNAME];
+	int                           epoll_fd, timer_fd, wake_fd, event_fd, disk_fd;
+	pthread_t                     media_thread, disk_thread;
+	bool                          media_runs, disk_runs;
+	_Atomic bool                  stop;      /* media thread: end */
+	_Atomic bool                  disk_stop; /* disk thread: end when the ring is empty */
+	_Atomic bool                  disk_idle; /* it sleeps: wake it through disk_fd */
+	_Atomic(struct oh_command *)  commands;  /* newest first */
+	struct oh_ring                media_events, disk_events, disk;
+	_Atomic uint64_t              events_dropped;
+
+	/* media thread */
+	struct oh_port               *ports[OH_MAX_PORTS]; /* by number % OH_MAX_PORTS */
+	uint32_t                      next_port;
+	uint32_t                      open_ports;
+	uint32_t                      phase_ports[OH_PHASES];
+	struct oh_port               *wheel[OH_WHEEL];
+	int64_t                       origin_ns; /* of the wheel's slot 0 */
+	uint64_t                      slot;      /* the next to be run */
+	int64_t                       armed_ns;  /* what the timer is set to */
+	struct oh_port               *draining;
+	struct oh_prompt             *prompts;
+	uint32_t                      next_prompt;
+	struct oh_segment             segments[OH_MAX_SEGMENTS];
+	uint32_t                      segment_count;
+	struct oh_recording          *closing;   /* whose end has not found room in the disk ring */
+	struct oh_core_counters       counters;
+	struct oh_pacing              pacing;
+	bool                          told_events, told_disk; /* something was put there since they were woken */
+	uint64_t                      random;    /* state of oh_random */
+	uint8_t                       datagrams[OH_BATCH][OH_DATAGRAM];
+};
+
+/* core.c */
+int64_t         oh_now_ns(void);
+uint32_t        oh_random(struct oh_core *core); /* media thread; not for secrets, seeded from the system */
+struct oh_port *oh_core_port(struct oh_core *core, uint32_t number); /* NULL where it is not open */
+void            oh_core_place(struct oh_core *core, struct oh_port *port); /* onto the wheel, media clock begins */
+void            oh_core_unplace(struct oh_core *core, struct oh_port *port);
+void            oh_pacing_add(struct oh_pacing *pacing, int64_t late_ns);
+double          oh_pacing_us(const struct oh_pacing *pacing, double share);
+
+/* events.c */
+void oh_event_media(struct oh_core *core, const struct oh_port *port, enum oh_event_kind kind, int64_t clock, int64_t a,
+                    int64_t b, int64_t c, const char *text);
+void oh_event_disk(struct oh_core *core, const struct oh_recording *recording, enum oh_event_kind kind,
+                   const char *text);
+void oh_event_wake(struct oh_core *core);
+
+/* port.c */
+int  oh_port_make(struct oh_core *core, struct oh_port **port, uint16_t *rtp_port); /* any thread */
+void oh_port_free(struct oh_port *port);
+int  oh_port_join(struct oh_core *core, struct oh_port *port);
+void oh_port_leave(struct oh_core *core, struct oh_port *port);
+void oh_port_point(struct oh_port *port, const struct oh_remote *remote);
+void oh_port_tick(struct oh_port *port, int64_t due_ns);
+void oh_port_report(struct oh_port *port, bool bye); /* RTCP */
+
+/* receive.c */
+void oh_receive(struct oh_port *port, bool rtcp);
+
+/* hear.c */
+void oh_hear_frame(void *port, const struct oh_listen_frame *frame);
+void oh_hear_tick(struct oh_port *port, uint32_t samples);
+
+/* play.c */
+void oh_play_packet(struct oh_port *port, int64_t due_ns);
+void oh_bridge_join(struct oh_port *one, struct oh_port *other);
+void oh_bridge_leave(struct oh_port *port);
+void oh_bridge_push(struct oh_port *to, const int16_t *pcm, size_t n);
+
+/* prompt.c */
+int    oh_prompt_make(const int16_t *pcm, size_t samples, uint32_t rate_hz, struct oh_prompt **prompt);
+void   oh_prompt_forget(struct oh_core *core, uint32_t number);
+int    oh_prompt_start(struct oh_port *port, uint32_t number, bool loop, uint32_t *play);
+void   oh_prompt_cut(struct oh_port *port, int64_t clock);
+size_t oh_prompt_say(struct oh_port *port, int16_t *out, size_t n); /* samples of sound, 0: none */
+
+/* slots.c */
+int    oh_segment_map(int fd, struct oh_segment *segment);
+void   oh_segment_unmap(struct oh_segment *segment);
+int    oh_voice_bind(struct oh_port *port, uint32_t segment, uint32_t slot);
+void   oh_voice_leave(struct oh_port *port);
+void   oh_voice_hear(struct oh_port *port, const int16_t *pcm, size_t n, enum oh_listen_kind kind);
+void   oh_voice_obey(struct oh_port *port, bool sending); /* carry out a cut the worker asked for */
+void   oh_voice_cut(struct oh_voice *voice, uint64_t before, bool sending);
+bool   oh_voice_ready(const struct oh_voice *voice); /* there is something to say, or an utterance to end */
+bool   oh_voice_say(struct oh_port *port, int16_t *out, size_t n); /* n samples at 16 kHz; false: all silence */
+
+/* disk.c */
+int  oh_recording_open(struct oh_recording **recording, const char *caller_path,
+                       const char *agent_path);
+void oh_recording_abandon(struct oh_recording *recording); /* never begun */
+void oh_recording_put(struct oh_port *port, uint32_t track, int64_t at, const int16_t *pcm, size_t n);
+void oh_recording_tick(struct oh_port *port);
+void oh_recording_end(struct oh_port *port);
+bool oh_recording_flush_closing(struct oh_core *core); /* true where none is left waiting */
+void oh_disk_wake(struct oh_core *core);
+void *oh_disk_main(void *core);
+
+/* command.c */
+struct oh_command *oh_command_new(oh_command_run *run, uint32_t port); /* NULL: no memory */
+void oh_command_free(struct oh_command *command);
+/* Ask and wait. After 0 the command is still the caller's, to read the answer from and free; else it is gone. */
+int  oh_command_ask(struct oh_core *core, struct oh_command *command);
+void oh_commands_run(struct oh_core *core);
+void oh_commands_refuse(struct oh_core *core);
+
+#endif

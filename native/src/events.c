@@ -1,0 +1,88 @@
+/*
+ * events.c - what happened on ports, on its way to whoever runs the calls.
+ *
+ * One ring for each thread that reports, so that neither locks; a full ring drops the event and counts it.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine.h"
+
+static struct oh_event *claim(struct oh_core *core, struct oh_ring *ring, enum oh_event_kind kind, uint32_t port,
+                              int64_t clock, const char *text)
+{
+	struct oh_event *event = oh_ring_claim(ring);
+
+	if (event == NULL) {
+		atomic_fetch_add_explicit(&core->events_dropped, 1, memory_order_relaxed);
+		return NULL;
+	}
+	memset(event, 0, sizeof(*event));
+	event->kind = (uint32_t)kind;
+	event->port = port;
+	event->clock = clock;
+	if (text != NULL)
+		(void)snprintf(event->text, sizeof(event->text), "%s", text);
+	return event;
+}
+
+void oh_event_media(struct oh_core *core, const struct oh_port *port, enum oh_event_kind kind, int64_t clock, int64_t a,
+                    int64_t b, int64_t c, const char *text)
+{
+	struct oh_event *event = claim(core, &core->media_events, kind, port->number, clock, text);
+
+	if (event == NULL)
+		return;
+	event->a = a;
+	event->b = b;
+	event->c = c;
+	oh_ring_publish(&core->media_events);
+	core->told_events = true;
+}
+
+void oh_event_disk(struct oh_core *core, const struct oh_recording *recording, enum oh_event_kind kind,
+                   const char *text)
+{
+	int64_t clock = (oh_now_ns() - recording->opened_ns) / 125000;
+
+	if (claim(core, &core->disk_events, kind, recording->port, clock, text) == NULL)
+		return;
+	oh_ring_publish(&core->disk_events);
+	oh_event_wake(core);
+}
+
+void oh_event_wake(struct oh_core *core)
+{
+	uint64_t one = 1;
+
+	/* The counter can only be full if nobody reads; then they are awake already. */
+	if (write(core->event_fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+int oh_core_event_fd(const struct oh_core *core)
+{
+	return core->event_fd;
+}
+
+size_t oh_core_events(struct oh_core *core, struct oh_event *out, size_t most)
+{
+	struct oh_ring  *rings[] = {&core->media_events, &core->disk_events};
+	struct oh_event *event;
+	uint64_t         count;
+	size_t           n = 0;
+
+	/* Read before looking: what is published after this wakes the reader again. */
+	if (read(core->event_fd, &count, sizeof(count)) < 0)
+		count = 0;
+	for (size_t i = 0; i < 2; i++) {
+		while (n < most && (event = oh_ring_peek(rings[i])) != NULL) {
+			out[n++] = *event;
+			oh_ring_release(rings[i]);
+		}
+	}
+	if (n == most)
+		oh_event_wake(core);
+	return n;
+}

@@ -1,0 +1,248 @@
+/*
+ * port.c - a port's life: sockets, signalling, its tick, its reports, its end.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine.h"
+
+#define DSCP_EF (46 << 2) /* RFC 3246: expedited forwarding, for voice */
+
+static int open_socket(in_addr_t ip, uint16_t port, int *fd)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = ip};
+	int                tos = DSCP_EF;
+	int                on = 1;
+	int                error;
+
+	*fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (*fd < 0)
+		return -errno;
+	if (bind(*fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
+		error = -errno;
+		(void)close(*fd);
+		*fd = -1;
+		return error;
+	}
+	/* Both are wishes: a call works without them. */
+	(void)setsockopt(*fd, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
+	(void)setsockopt(*fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof(on));
+	return 0;
+}
+
+/* RTP on an even port, RTCP on the next (RFC 3550 11); which pair is nobody's to guess. */
+static int open_pair(struct oh_core *core, struct oh_port *port, uint32_t random, uint16_t *rtp_port)
+{
+	uint32_t low = (core->port_low + 1u) & ~1u;
+	uint32_t pairs = (core->port_high - low + 1u) / 2u;
+
+	for (uint32_t i = 0; i < pairs; i++) {
+		uint16_t even = (uint16_t)(low + 2u * ((random % pairs + i) % pairs));
+		int      error = open_socket(core->ip, even, &port->rtp_fd);
+
+		if (error == 0) {
+			error = open_socket(core->ip, (uint16_t)(even + 1u), &port->rtcp_fd);
+			if (error == 0) {
+				*rtp_port = even;
+				return 0;
+			}
+			(void)close(port->rtp_fd);
+			port->rtp_fd = -1;
+		}
+		if (error != -EADDRINUSE)
+			return error;
+	}
+	return -EADDRINUSE;
+}
+
+int oh_port_make(struct oh_core *core, struct oh_port **port, uint16_t *rtp_port)
+{
+	struct oh_port *made = calloc(1, sizeof(*made));
+	struct {
+		uint32_t pair, ssrc, ts, seq, noise;
+	} random;
+	int error;
+
+	if (made == NULL)
+		return -ENOMEM;
+	if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random)) {
+		free(made);
+		return -EIO;
+	}
+	made->core = core;
+	made->rtp_fd = -1;
+	made->rtcp_fd = -1;
+	made->ssrc = random.ssrc;
+	made->ts_base = random.ts;
+	made->seq = (uint16_t)random.seq;
+	oh_listen_init(&made->listen, OH_ULAW, oh_hear_frame, made, random.noise);
+	oh_digits_in_init(&made->digits_in);
+	oh_digits_out_init(&made->digits_out);
+	oh_comfort_init(&made->comfort, random.noise ^ random.ssrc);
+	oh_down_init(&made->down);
+	error = open_pair(core, made, random.pair, rtp_port);
+	if (error < 0) {
+		free(made);
+		return error;
+	}
+	*port = made;
+	return 0;
+}
+
+void oh_port_free(struct oh_port *port)
+{
+	if (port->rtp_fd >= 0)
+		(void)close(port->rtp_fd);
+	if (port->rtcp_fd >= 0)
+		(void)close(port->rtcp_fd);
+	free(port);
+}
+
+int oh_port_join(struct oh_core *core, struct oh_port *port)
+{
+	/* The lowest bit says which of the two sockets; structures lie on even addresses. */
+	struct epoll_event rtp = {.events = EPOLLIN, .data.u64 = (uint64_t)(uintptr_t)port};
+	struct epoll_event rtcp = {.events = EPOLLIN, .data.u64 = (uint64_t)(uintptr_t)port | 1u};
+
+	if (core->open_ports >= OH_MAX_PORTS)
+		return -ENOSPC;
+	while (core->ports[core->next_port % OH_MAX_PORTS] != NULL || core->next_port == 0)
+		core->next_port++;
+	if (epoll_ctl(core->epoll_fd, EPOLL_CTL_ADD, port->rtp_fd, &rtp) < 0 ||
+	    epoll_ctl(core->epoll_fd, EPOLL_CTL_ADD, port->rtcp_fd, &rtcp) < 0)
+		return -errno;
+	port->number = core->next_port++;
+	core->ports[port->number % OH_MAX_PORTS] = port;
+	core->open_ports++;
+	oh_core_place(core, port);
+	port->report_ns = port->opened_ns + OH_RTCP_NS / 2;
+	return 0;
+}
+
+void oh_port_leave(struct oh_core *core, struct oh_port *port)
+{
+	port->now_ns = oh_now_ns();
+	oh_prompt_cut(port, port->clock);
+	oh_voice_leave(port);
+	oh_bridge_leave(port);
+	oh_recording_end(port);
+	oh_port_report(port, true);
+	oh_core_unplace(core, port);
+	core->ports[port->number % OH_MAX_PORTS] = NULL;
+	core->open_ports--;
+	port->drain_until = port->now_ns + OH_DRAIN_NS;
+	port->next = core->draining;
+	core->draining = port;
+}
+
+void oh_port_point(struct oh_port *port, const struct oh_remote *remote)
+{
+	bool moved = !port->have_remote || port->remote.ip != remote->ip || port->remote.rtp_port != remote->rtp_port;
+	bool sent = port->have_remote && port->remote.send;
+
+	port->remote = *remote;
+	port->have_remote = true;
+	if (moved) {
+		oh_latch_signalled(&port->latch, remote->ip);
+		port->started = false;
+		port->lost = false;
+		port->to = (struct sockaddr_in){
+		        .sin_family = AF_INET, .sin_port = htons(remote->rtp_port), .sin_addr.s_addr = remote->ip};
+		port->rtcp_to = port->to;
+		port->rtcp_to.sin_port = htons(remote->rtcp_mux ? remote->rtp_port : remote->rtcp_port);
+	} else if (port->now_ns - port->latch.heard_ns > OH_LATCH_SILENCE_NS) {
+		/* The same words again: a stream that runs is kept, one that stopped may come from elsewhere now. */
+		oh_latch_signalled(&port->latch, remote->ip);
+	}
+	oh_listen_law(&port->listen, remote->alaw ? OH_ALAW : OH_ULAW);
+	if (!sent) {
+		port->paused_sending = true;
+		port->sounding = false;
+	}
+	port->heard_ns = port->now_ns; /* patience begins anew */
+	port->wait = 0;
+}
+
+static int64_t wall_ns(void)
+{
+	struct timespec wall;
+
+	(void)clock_gettime(CLOCK_REALTIME, &wall);
+	return (int64_t)wall.tv_sec * 1000000000 + wall.tv_nsec;
+}
+
+void oh_port_report(struct oh_port *port, bool bye)
+{
+	struct oh_rtcp_block  block;
+	struct oh_rtcp_report report = {.ssrc = port->ssrc, .cname = port->core->cname, .bye = bye};
+	uint8_t               data[600];
+	size_t                len;
+
+	if (!port->have_remote || port->rtcp_to.sin_port == 0)
+		return;
+	if (bye && port->counters.packets_out == 0) /* RFC 3550 6.3.7: who never spoke leaves silently */
+		return;
+	report.sender = port->counters.packets_out != port->reported_out;
+	report.ntp = oh_rtcp_ntp(wall_ns());
+	/* Not the last tick's timestamp but this moment's, which is what the far end maps our stream by. */
+	report.rtp_timestamp = port->ts_base + (uint32_t)((port->now_ns - port->opened_ns) / 125000);
+	report.packets = (uint32_t)port->counters.packets_out;
+	report.octets = (uint32_t)port->payload_out;
+	if (port->have_source && oh_rtcp_report(&port->source, port->now_ns, &block) == 0)
+		report.block = &block;
+	if (oh_rtcp_build(data, sizeof(data), &len, &report) < 0)
+		return;
+	port->reported_out = port->counters.packets_out;
+	if (sendto(port->remote.rtcp_mux ? port->rtp_fd : port->rtcp_fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL,
+	           (const struct sockaddr *)&port->rtcp_to, sizeof(port->rtcp_to)) < 0)
+		port->counters.send_errors++;
+}
+
+static void watch(struct oh_port *port)
+{
+	int64_t patience = port->quiet ? OH_LOST_QUIET_NS : OH_LOST_NS;
+
+	if (!port->started || port->lost || !port->remote.receive || port->now_ns - port->heard_ns < patience)
+		return;
+	port->lost = true;
+	oh_event_media(port->core, port, OH_EVENT_MEDIA_LOST, port->clock, 0, 0, 0, NULL);
+}
+
+void oh_port_tick(struct oh_port *port, int64_t due_ns)
+{
+	uint32_t        samples = port->have_remote && port->remote.packet_ms % 20u != 0 ? 80u : 160u;
+	bool            sending = port->have_remote && port->remote.send;
+	struct oh_digit digit;
+
+	port->now_ns = oh_now_ns();
+	oh_voice_obey(port, sending);
+	oh_hear_tick(port, samples);
+	if (oh_digits_in_tick(&port->digits_in, port->now_ns, &digit) == 1)
+		oh_event_media(port->core, port, OH_EVENT_DIGIT, port->clock, digit.key, (int64_t)digit.duration_ms * 8, 0,
+		               NULL);
+	watch(port);
+	if (sending) {
+		if (port->wait <= samples) {
+			port->wait = (uint32_t)port->remote.packet_ms * 8u;
+			if (port->now_ns - due_ns > OH_LATE_NS)
+				port->core->counters.ticks_overrun++;
+			else
+				oh_play_packet(port, due_ns);
+		} else {
+			port->wait -= samples;
+		}
+	}
+	if (port->now_ns >= port->report_ns) {
+		oh_port_report(port, false);
+		port->report_ns = port->now_ns + OH_RTCP_NS / 2 + (int64_t)(oh_random(port->core) % (uint32_t)1000000) * 5000;
+	}
+	oh_recording_tick(port);
+	port->clock += samples;
+}

@@ -1,0 +1,214 @@
+/*
+ * receive.c - what arrives on a port's two sockets, and whom it is believed to come from.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "engine.h"
+
+static void moved(struct oh_port *port, const struct sockaddr_in *from, const struct oh_rtp *rtp)
+{
+	bool address = !port->started || port->to.sin_addr.s_addr != from->sin_addr.s_addr ||
+	               port->to.sin_port != from->sin_port;
+	char text[INET_ADDRSTRLEN];
+
+	if (!port->have_source || port->source.ssrc != rtp->ssrc) {
+		oh_rtcp_source_init(&port->source, rtp->ssrc, rtp->seq);
+		port->have_source = true;
+		oh_digits_in_init(&port->digits_in);
+	}
+	if (!address)
+		return;
+	if (port->to.sin_addr.s_addr != from->sin_addr.s_addr || port->to.sin_port != from->sin_port) {
+		uint16_t rtp_port = ntohs(from->sin_port);
+
+		port->rtcp_to.sin_addr = from->sin_addr;
+		port->rtcp_to.sin_port = port->remote.rtcp_mux ? from->sin_port
+		                         : rtp_port == UINT16_MAX ? 0
+		                                                  : htons((uint16_t)(rtp_port + 1u));
+		port->to.sin_addr = from->sin_addr;
+		port->to.sin_port = from->sin_port;
+	}
+	if (inet_ntop(AF_INET, &from->sin_addr, text, sizeof(text)) == NULL)
+		text[0] = '\0';
+	oh_event_media(port->core, port, OH_EVENT_MEDIA_STARTED, (port->now_ns - port->opened_ns) / 125000,
+	               ntohs(from->sin_port), 0, 0, text);
+	port->started = true;
+	port->lost = false;
+}
+
+static void digit(struct oh_port *port, const struct oh_digit *digit)
+{
+	oh_event_media(port->core, port, OH_EVENT_DIGIT, (port->now_ns - port->opened_ns) / 125000, digit->key,
+	               (int64_t)digit->duration_ms * 8, 0, NULL);
+}
+
+static void receive_rtcp(struct oh_port *port, const struct sockaddr_in *from, const uint8_t *data, size_t len)
+{
+	struct oh_rtcp  rtcp;
+	struct timespec wall;
+	uint32_t        expected = port->latch.on ? port->latch.ip : port->latch.signalled;
+
+	if (!port->have_remote || from->sin_addr.s_addr != expected) {
+		port->counters.wrong_source++;
+		return;
+	}
+	if (oh_rtcp_parse(&rtcp, data, len) < 0) {
+		port->counters.bad++;
+		return;
+	}
+	if (!port->remote.rtcp_mux)
+		port->rtcp_to = *from; /* symmetric RTCP, from an address that is believed */
+	if (rtcp.sender && port->have_source && rtcp.ssrc == port->source.ssrc)
+		oh_rtcp_heard_sr(&port->source, rtcp.ntp, port->now_ns);
+	(void)clock_gettime(CLOCK_REALTIME, &wall);
+	for (size_t i = 0; i < rtcp.block_count; i++) {
+		uint64_t ntp = oh_rtcp_ntp((int64_t)wall.tv_sec * 1000000000 + wall.tv_nsec);
+		int64_t  rtt_ns;
+
+		if (rtcp.blocks[i].ssrc != port->ssrc)
+			continue;
+		port->counters.remote_lost = rtcp.blocks[i].fraction_lost / 256.0;
+		if (oh_rtcp_round_trip(&rtcp.blocks[i], oh_rtcp_ntp_mid(ntp), &rtt_ns) == 0)
+			port->counters.rtt_ms = (double)rtt_ns / 1e6;
+	}
+}
+
+/* For our reports. A digit's packets all carry the timestamp of its start (RFC 4733 2.2), which is no jitter. */
+static void count(struct oh_port *port, const struct oh_rtp *rtp, enum oh_listen_content content)
+{
+	uint32_t timestamp = rtp->timestamp;
+
+	if (content == OH_CARRIES_OTHER)
+		timestamp = port->counted_ts + (uint32_t)((port->now_ns - port->counted_ns) / 125000);
+	port->counted_ts = timestamp;
+	port->counted_ns = port->now_ns;
+	(void)oh_rtcp_received(&port->source, rtp->seq, timestamp, 8000, port->now_ns);
+}
+
+static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, const uint8_t *data, size_t len)
+{
+	struct oh_listen_packet packet;
+	struct oh_digit         digits[2];
+	struct oh_rtp           rtp;
+	int                     error = oh_rtp_parse(&rtp, data, len);
+	int                     n;
+
+	if (error == -EPROTO && port->have_remote && port->remote.rtcp_mux) {
+		receive_rtcp(port, from, data, len);
+		return;
+	}
+	if (error < 0) {
+		port->counters.bad++;
+		return;
+	}
+	if (!port->have_remote) {
+		port->counters.wrong_source++;
+		return;
+	}
+	if (rtp.payload_type == port->remote.audio_pt)
+		packet.content = OH_CARRIES_AUDIO;
+	else if ((int16_t)rtp.payload_type == port->remote.digits_pt)
+		packet.content = OH_CARRIES_OTHER;
+	else if (rtp.payload_type == OH_PT_COMFORT)
+		packet.content = OH_CARRIES_COMFORT;
+	else {
+		port->counters.bad++;
+		return;
+	}
+	switch (oh_latch_judge(&port->latch, from->sin_addr.s_addr, ntohs(from->sin_port), rtp.ssrc, rtp.seq,
+	                       port->now_ns)) {
+	case OH_WRONG_SOURCE:
+		port->counters.wrong_source++;
+		return;
+	case OH_WRONG_SSRC:
+		port->counters.wrong_ssrc++;
+		return;
+	case OH_TAKE_MOVED:
+		moved(port, from, &rtp);
+		break;
+	case OH_TAKE:
+		break;
+	}
+	port->counters.packets_in++;
+	port->counters.bytes_in += len;
+	port->core->counters.packets_in++;
+	port->heard_ns = port->now_ns;
+	port->quiet = packet.content == OH_CARRIES_COMFORT;
+	if (port->lost) {
+		port->lost = false;
+		oh_event_media(port->core, port, OH_EVENT_MEDIA_BACK, (port->now_ns - port->opened_ns) / 125000, 0, 0, 0,
+		               NULL);
+	}
+	count(port, &rtp, packet.content);
+	if (packet.content == OH_CARRIES_OTHER) {
+		n = oh_digits_receive(&port->digits_in, rtp.payload, rtp.payload_len, rtp.timestamp, port->now_ns, digits);
+		for (int i = 0; i < n; i++)
+			digit(port, &digits[i]);
+		if (n < 0)
+			port->counters.bad++;
+	}
+	if (!port->remote.receive)
+		return;
+	packet.payload = rtp.payload;
+	packet.payload_len = rtp.payload_len;
+	packet.ssrc = rtp.ssrc;
+	packet.timestamp = rtp.timestamp;
+	packet.seq = rtp.seq;
+	(void)oh_listen_put(&port->listen, &packet, port->now_ns); /* what it refuses, it counts */
+}
+
+static void overflowed(struct oh_port *port, bool rtcp, struct msghdr *message)
+{
+	for (struct cmsghdr *control = CMSG_FIRSTHDR(message); control != NULL; control = CMSG_NXTHDR(message, control)) {
+		uint32_t seen;
+
+		if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SO_RXQ_OVFL)
+			continue;
+		memcpy(&seen, CMSG_DATA(control), sizeof(seen));
+		port->core->counters.kernel_drops += seen - port->overflow[rtcp ? 1 : 0];
+		port->overflow[rtcp ? 1 : 0] = seen;
+	}
+}
+
+void oh_receive(struct oh_port *port, bool rtcp)
+{
+	struct oh_core    *core = port->core;
+	struct mmsghdr     messages[OH_BATCH];
+	struct iovec       parts[OH_BATCH];
+	struct sockaddr_in from[OH_BATCH];
+	union {
+		struct cmsghdr align;
+		char           space[CMSG_SPACE(sizeof(uint32_t))];
+	} controls[OH_BATCH];
+	int n;
+
+	memset(messages, 0, sizeof(messages));
+	for (size_t i = 0; i < OH_BATCH; i++) {
+		parts[i] = (struct iovec){.iov_base = core->datagrams[i], .iov_len = OH_DATAGRAM};
+		messages[i].msg_hdr = (struct msghdr){
+		        .msg_name = &from[i],
+		        .msg_namelen = sizeof(from[i]),
+		        .msg_iov = &parts[i],
+		        .msg_iovlen = 1,
+		        .msg_control = controls[i].space,
+		        .msg_controllen = sizeof(controls[i].space),
+		};
+	}
+	n = recvmmsg(rtcp ? port->rtcp_fd : port->rtp_fd, messages, OH_BATCH, MSG_DONTWAIT, NULL);
+	port->now_ns = oh_now_ns();
+	for (int i = 0; i < n; i++) {
+		if (port->drain_until != 0) /* closed: swallow it */
+			continue;
+		overflowed(port, rtcp, &messages[i].msg_hdr);
+		if (messages[i].msg_hdr.msg_namelen != sizeof(from[i]) || from[i].sin_family != AF_INET)
+			continue;
+		if (rtcp)
+			receive_rtcp(port, &from[i], core->datagrams[i], messages[i].msg_len);
+		else
+			receive_rtp(port, &from[i], core->datagrams[i], messages[i].msg_len);
+	}
+}

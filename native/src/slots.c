@@ -1,0 +1,265 @@
+/*
+ * slots.c - a port's end of a slot: writes the listen ring, reads the play ring (oh_slots.h).
+ *
+ * The worker's fields are another process's word. They are read once for each decision and bounded before use, so
+ * that no value of theirs can lead outside the ring.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "engine.h"
+
+int oh_segment_map(int fd, struct oh_segment *segment)
+{
+	struct stat             stat;
+	struct oh_slots_header *header;
+
+	if (fstat(fd, &stat) < 0)
+		return -errno;
+	if (stat.st_size < (off_t)sizeof(struct oh_slots_header))
+		return -EPROTO;
+	header = mmap(NULL, (size_t)stat.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (header == MAP_FAILED)
+		return -errno;
+	segment->header = header;
+	segment->size = (size_t)stat.st_size;
+	segment->slots = header->slots;
+	if (header->magic != OH_SLOTS_MAGIC || header->version != OH_SLOTS_VERSION ||
+	    header->stride != sizeof(struct oh_slot_row) || header->ring_samples != OH_RING_SAMPLES ||
+	    header->rate_hz != OH_SLOT_RATE_HZ || segment->slots == 0 ||
+	    segment->slots > (segment->size - sizeof(*header)) / sizeof(struct oh_slot_row)) {
+		oh_segment_unmap(segment);
+		return -EPROTO;
+	}
+	return 0;
+}
+
+void oh_segment_unmap(struct oh_segment *segment)
+{
+	if (segment->header != NULL)
+		(void)munmap(segment->header, segment->size);
+	segment->header = NULL;
+}
+
+int oh_voice_bind(struct oh_port *port, uint32_t segment, uint32_t slot)
+{
+	struct oh_core     *core = port->core;
+	struct oh_voice    *voice = &port->voice;
+	struct oh_slot_row *row;
+	uint32_t            epoch;
+
+	if (segment >= core->segment_count || slot >= core->segments[segment].slots)
+		return -ERANGE;
+	row = (struct oh_slot_row *)(void *)((unsigned char *)core->segments[segment].header +
+	                                     sizeof(struct oh_slots_header) + (size_t)slot * sizeof(*row));
+	if (row != voice->row && atomic_load(&row->live) != 0)
+		return -EBUSY;
+	oh_voice_leave(port);
+	epoch = atomic_load(&row->epoch) + 1u;
+	if (epoch == 0)
+		epoch = 1;
+	/* Nothing of the last binding may be heard: its word is taken back before the new epoch stands. */
+	atomic_store(&row->speak_epoch, 0);
+	atomic_store(&row->speaking, 0);
+	atomic_store(&row->spoken, 0);
+	atomic_store(&row->cut_before, 0);
+	atomic_store(&row->cut_seq, 0);
+	atomic_store(&row->heard, 0);
+	atomic_store(&row->concealed, 0);
+	atomic_store(&row->missing, 0);
+	atomic_store(&row->heard_ns, (uint64_t)port->now_ns);
+	atomic_store(&row->taken, 0);
+	atomic_store(&row->played, 0);
+	atomic_store(&row->starved, 0);
+	atomic_store(&row->cut_done, 0);
+	atomic_store(&row->cut_played, 0);
+	atomic_store(&row->bound_at, (uint64_t)port->clock);
+	atomic_store(&row->epoch, epoch);
+	atomic_store(&row->live, 1);
+	memset(voice, 0, sizeof(*voice));
+	oh_up_init(&voice->up);
+	voice->epoch = epoch;
+	voice->row = row;
+	return 0;
+}
+
+static void talk(struct oh_port *port, bool began, int64_t clock)
+{
+	port->voice.talking = began;
+	port->voice.gap = 0;
+	oh_event_media(port->core, port, OH_EVENT_TALK, clock, began ? 1 : 0, (int64_t)port->voice.played, 0, NULL);
+}
+
+void oh_voice_leave(struct oh_port *port)
+{
+	struct oh_voice *voice = &port->voice;
+
+	if (voice->row == NULL)
+		return;
+	atomic_store(&voice->row->live, 0);
+	if (voice->talking)
+		talk(port, false, port->clock);
+	voice->row = NULL;
+	voice->tail_n = 0;
+}
+
+void oh_voice_hear(struct oh_port *port, const int16_t *pcm, size_t n, enum oh_listen_kind kind)
+{
+	struct oh_voice    *voice = &port->voice;
+	struct oh_slot_row *row = voice->row;
+	int16_t             wide[2u * OH_FRAME];
+
+	if (row == NULL)
+		return;
+	while (n > 0) {
+		size_t part = n < OH_FRAME ? n : OH_FRAME;
+		size_t at = (size_t)(voice->heard % OH_RING_SAMPLES);
+		size_t first = OH_RING_SAMPLES - at;
+
+		oh_up_run(&voice->up, pcm, part, wide);
+		if (first > 2u * part)
+			first = 2u * part;
+		memcpy(row->listen + at, wide, first * sizeof(int16_t));
+		memcpy(row->listen, wide + first, (2u * part - first) * sizeof(int16_t));
+		voice->heard += 2u * part;
+		if (kind == OH_CONCEALED)
+			voice->concealed += 2u * part;
+		if (kind == OH_MISSING)
+			voice->missing += 2u * part;
+		pcm += part;
+		n -= part;
+	}
+	atomic_store_explicit(&row->concealed, voice->concealed, memory_order_relaxed);
+	atomic_store_explicit(&row->missing, voice->missing, memory_order_relaxed);
+	atomic_store_explicit(&row->heard_ns, (uint64_t)port->now_ns, memory_order_relaxed);
+	atomic_store_explicit(&row->heard, voice->heard, memory_order_release);
+}
+
+/* Samples that wait in the play ring; 0 where they are meant for another binding. */
+static uint64_t waiting(const struct oh_voice *voice)
+{
+	uint64_t spoken;
+
+	if (voice->row == NULL ||
+	    atomic_load_explicit(&voice->row->speak_epoch, memory_order_acquire) != voice->epoch)
+		return 0;
+	spoken = atomic_load_explicit(&voice->row->spoken, memory_order_acquire);
+	return spoken > voice->taken ? spoken - voice->taken : 0;
+}
+
+static bool promised(const struct oh_voice *voice)
+{
+	return voice->row != NULL &&
+	       atomic_load_explicit(&voice->row->speak_epoch, memory_order_acquire) == voice->epoch &&
+	       atomic_load_explicit(&voice->row->speaking, memory_order_acquire) != 0;
+}
+
+static void publish(struct oh_voice *voice)
+{
+	struct oh_slot_row *row = voice->row;
+
+	atomic_store_explicit(&row->starved, voice->starved, memory_order_relaxed);
+	atomic_store_explicit(&row->played, voice->played, memory_order_release);
+	atomic_store_explicit(&row->taken, voice->taken, memory_order_release);
+}
+
+/* Copy n samples from the play ring's read cursor on, and move it. n is at most what waits and the ring holds. */
+static void take(struct oh_voice *voice, int16_t *out, size_t n)
+{
+	size_t at = (size_t)(voice->taken % OH_RING_SAMPLES);
+	size_t first = OH_RING_SAMPLES - at;
+
+	if (first > n)
+		first = n;
+	memcpy(out, voice->row->play + at, first * sizeof(int16_t));
+	memcpy(out + first, voice->row->play, (n - first) * sizeof(int16_t));
+	voice->taken += n;
+	voice->played += n;
+}
+
+void oh_voice_cut(struct oh_voice *voice, uint64_t before, bool sending)
+{
+	uint64_t ready = waiting(voice);
+	uint64_t drop;
+
+	if (ready == 0 || before <= voice->taken)
+		return;
+	drop = before - voice->taken;
+	if (drop > ready)
+		drop = ready;
+	before = voice->taken + drop;
+	/* Sound that was going on fades out over what would have come next; from silence there is nothing to fade. */
+	if (sending && voice->talking && voice->gap == 0 && voice->tail_n == 0 && drop <= OH_RING_SAMPLES) {
+		uint32_t fade = drop < OH_FADE ? (uint32_t)drop : OH_FADE;
+
+		take(voice, voice->tail, fade);
+		for (uint32_t i = 0; i < fade; i++)
+			voice->tail[i] = (int16_t)(voice->tail[i] * (int32_t)(fade - i) / (int32_t)(fade + 1u));
+		voice->tail_n = fade;
+	}
+	voice->taken = before;
+	publish(voice);
+}
+
+void oh_voice_obey(struct oh_port *port, bool sending)
+{
+	struct oh_voice *voice = &port->voice;
+	uint64_t         seq;
+
+	if (voice->row == NULL ||
+	    atomic_load_explicit(&voice->row->speak_epoch, memory_order_acquire) != voice->epoch)
+		return;
+	seq = atomic_load_explicit(&voice->row->cut_seq, memory_order_acquire);
+	if (seq <= voice->cut_done)
+		return;
+	oh_voice_cut(voice, atomic_load_explicit(&voice->row->cut_before, memory_order_relaxed), sending);
+	voice->cut_done = seq;
+	atomic_store_explicit(&voice->row->cut_played, voice->played, memory_order_relaxed);
+	atomic_store_explicit(&voice->row->cut_done, seq, memory_order_release);
+}
+
+bool oh_voice_ready(const struct oh_voice *voice)
+{
+	return voice->row != NULL && (voice->talking || voice->tail_n > 0 || waiting(voice) > 0);
+}
+
+bool oh_voice_say(struct oh_port *port, int16_t *out, size_t n)
+{
+	struct oh_voice *voice = &port->voice;
+	uint64_t         ready = waiting(voice);
+	size_t           done = 0;
+
+	if (voice->tail_n > 0) { /* counted when it was cut */
+		done = voice->tail_n < n ? voice->tail_n : n;
+		memcpy(out, voice->tail, done * sizeof(int16_t));
+		voice->tail_n = 0;
+	}
+	if (ready > OH_RING_SAMPLES) { /* the worker wrote over what had not been played: that is gone */
+		voice->taken += ready - OH_RING_SAMPLES;
+		ready = OH_RING_SAMPLES;
+	}
+	if (ready > 0 && done < n) {
+		size_t part = ready < n - done ? (size_t)ready : n - done;
+
+		if (!voice->talking) /* the sound's first sample, to the sample; at 16 kHz two are one of ours */
+			talk(port, true, port->clock + (int64_t)(done / 2u));
+		voice->starved += voice->gap;
+		voice->gap = 0;
+		take(voice, out + done, part);
+		done += part;
+	}
+	memset(out + done, 0, (n - done) * sizeof(int16_t));
+	if (done < n && voice->talking) {
+		if (!promised(voice) && waiting(voice) == 0) {
+			talk(port, false, port->clock + (int64_t)((done + 1u) / 2u));
+		} else {
+			voice->gap += n - done;
+			if (voice->gap > OH_STARVE_LIMIT)
+				talk(port, false, port->clock + (int64_t)((done + 1u) / 2u));
+		}
+	}
+	publish(voice);
+	return done > 0;
+}

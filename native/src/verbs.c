@@ -1,0 +1,482 @@
+/*
+ * verbs.c - what other threads ask of ports: each function of oh_core.h as a command, and what the media thread then does.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine.h"
+
+/* --- on the media thread, one for each verb */
+
+static struct oh_port *port_of(struct oh_core *core, const struct oh_command *command)
+{
+	struct oh_port *port = oh_core_port(core, command->port);
+
+	if (port != NULL)
+		port->now_ns = oh_now_ns();
+	return port;
+}
+
+static int run_core_counters(struct oh_core *core, struct oh_command *command)
+{
+	struct oh_core_counters *out = &command->of.core_counters;
+
+	*out = core->counters;
+	out->ports = core->open_ports;
+	out->pacing_p50_us = oh_pacing_us(&core->pacing, 0.50);
+	out->pacing_p99_us = oh_pacing_us(&core->pacing, 0.99);
+	out->pacing_max_us = (double)core->pacing.max_ns / 1e3;
+	out->events_dropped = atomic_load_explicit(&core->events_dropped, memory_order_relaxed);
+	return 0;
+}
+
+static int run_attach(struct oh_core *core, struct oh_command *command)
+{
+	if (core->segment_count == OH_MAX_SEGMENTS)
+		return -ENOSPC;
+	core->segments[core->segment_count] = *(struct oh_segment *)command->thing;
+	command->a = core->segment_count++;
+	free(command->thing);
+	return 0;
+}
+
+static int run_prompt_load(struct oh_core *core, struct oh_command *command)
+{
+	struct oh_prompt *prompt = command->thing;
+
+	prompt->number = core->next_prompt++;
+	prompt->next = core->prompts;
+	core->prompts = prompt;
+	command->a = prompt->number;
+	return 0;
+}
+
+static int run_prompt_drop(struct oh_core *core, struct oh_command *command)
+{
+	oh_prompt_forget(core, command->a);
+	return 0;
+}
+
+static int run_open(struct oh_core *core, struct oh_command *command)
+{
+	struct oh_port *port = command->thing;
+	int             error = oh_port_join(core, port);
+
+	if (error < 0)
+		return error;
+	command->a = port->number;
+	command->wide = (uint64_t)port->opened_ns;
+	return 0;
+}
+
+static int run_close(struct oh_core *core, struct oh_command *command)
+{
+	struct oh_port *port = port_of(core, command);
+
+	if (port == NULL)
+		return -ENOENT;
+	oh_port_leave(core, port);
+	return 0;
+}
+
+static int run_remote(struct oh_core *core, struct oh_command *command)
+{
+	struct oh_port *port = port_of(core, command);
+
+	if (port == NULL)
+		return -ENOENT;
+	oh_port_point(port, &command->of.remote);
+	return 0;
+}
+
+static int run_bind(struct oh_core *core, struct oh_command *command)
+{
+	struct oh_port *port = port_of(core, command);
+	int             error;
+
+	if (port == NULL)
+		return -ENOENT;
+	error = oh_voice_bind(port, command->a, command->b);
+	if (error < 0)
+		return error;
+	command->a = port->voice.epoch;
+	return 0;
+}
+
+static int run_unbind(struct oh_core *core, struct oh_command *command)
+{
+	struct oh_port *port = port_of(core, command);
+
+	if (port == NULL)
+		return -ENOENT;
+	oh_voice_leave(port);
+	return 0;
+}
+
+static int run_bridge(struct oh_core *core, struct oh_command *command)
+{
+	struct oh_port *port = port_of(core, command);
+	struct oh_port *other = oh_core_port(core, command->a);
+
+	if (port == NULL || other == NULL)
+		return -ENOENT;
+	if (port == other)
+		return -EINVAL;
+	oh_bridge_join(port, other);
+	return 0;
+}
+
+static int run_unbridge(struct oh_core *core, struct oh_command *command)
+{
+	struct oh_port *port = port_of(core, command);
+
+	if (port == NULL)
+		return -ENOENT;
+	oh_bridge_leave(port);
+	return 0;
+}
+
+static int run_play(struct oh_core *core, struct oh_command *command)
+{
+	struct oh_port *port = port_of(core, command);
+
+	if (port == NULL)
+		return -ENOENT;
+	return oh_prompt_start(port, command->a, command->b != 0, &command->a);
+}
+
+static int run_stop(struct oh_core *core, struct oh_command *command)
+{
+	struct oh_port *port = port_of(core, command);
+
+	if (port == NULL)
+		return -ENOENT;
+	oh_prompt_cut(port, port->clock);
+	return 0;
+}
+
+static int run_flush(struct oh_core *core, struct oh_command *command)
+{
+	struct oh_port *port = port_of(core, command);
+
+	if (port == NULL)
+		return -ENOENT;
+	if (port->voice.row != NULL)
+		oh_voice_cut(&port->voice, UINT64_MAX, port->have_remote && port->remote.send);
+	command->wide = port->voice.played;
+	return 0;
+}
+
+static int run_send_digits(struct oh_core *core, struct oh_command *command)
+{
+	struct oh_port *port = port_of(core, command);
+	int             error;
+
+	if (port == NULL)
+		return -ENOENT;
+	if (!port->have_remote || port->remote.digits_pt < 0)
+		return -EOPNOTSUPP;
+	error = oh_digits_out_queue(&port->digits_out, command->of.keys, command->a, OH_DIGITS_PAUSE_MS);
+	if (error == 0)
+		port->pressing = true;
+	return error;
+}
+
+static int run_record(struct oh_core *core, struct oh_command *command)
+{
+	struct oh_port      *port = port_of(core, command);
+	struct oh_recording *recording = command->thing;
+
+	if (port == NULL)
+		return -ENOENT;
+	if (port->recording != NULL)
+		return -EALREADY;
+	recording->port = port->number;
+	recording->opened_ns = port->opened_ns;
+	port->recording = recording;
+	return 0;
+}
+
+static int run_pause(struct oh_core *core, struct oh_command *command)
+{
+	struct oh_port *port = port_of(core, command);
+
+	if (port == NULL)
+		return -ENOENT;
+	if (port->recording != NULL)
+		port->recording->paused = command->a != 0;
+	return 0;
+}
+
+static int run_stop_recording(struct oh_core *core, struct oh_command *command)
+{
+	struct oh_port *port = port_of(core, command);
+
+	if (port == NULL)
+		return -ENOENT;
+	oh_recording_end(port);
+	return 0;
+}
+
+static int run_port_counters(struct oh_core *core, struct oh_command *command)
+{
+	struct oh_port                  *port = port_of(core, command);
+	struct oh_port_counters         *out = &command->of.port_counters;
+	const struct oh_listen_counters *heard;
+
+	if (port == NULL)
+		return -ENOENT;
+	heard = &port->listen.counters;
+	*out = port->counters;
+	out->late = heard->late;
+	out->lost = heard->lost;
+	out->duplicate = heard->duplicate;
+	out->reordered = heard->reordered;
+	out->concealed = heard->concealed_samples;
+	out->missing = heard->missing_samples;
+	out->bad += heard->bad;
+	out->jitter_ms = port->have_source ? oh_rtcp_jitter(&port->source) / 8.0 : 0.0;
+	return 0;
+}
+
+/* --- in any thread: oh_core.h */
+
+int oh_core_counters(struct oh_core *core, struct oh_core_counters *out)
+{
+	struct oh_command *command = oh_command_new(run_core_counters, 0);
+	int                error = oh_command_ask(core, command);
+
+	if (error < 0)
+		return error;
+	*out = command->of.core_counters;
+	oh_command_free(command);
+	return 0;
+}
+
+/* Ask for something that has no answer but done or refused. */
+static int ask_and_forget(struct oh_core *core, struct oh_command *command)
+{
+	int result = oh_command_ask(core, command);
+
+	if (result == 0)
+		oh_command_free(command);
+	return result;
+}
+
+/* Ask for something whose answer is one number. */
+static int ask_number(struct oh_core *core, struct oh_command *command, uint32_t *number)
+{
+	int error = oh_command_ask(core, command);
+
+	if (error < 0)
+		return error;
+	*number = command->a;
+	oh_command_free(command);
+	return 0;
+}
+
+int oh_core_attach(struct oh_core *core, int fd, uint32_t *segment)
+{
+	struct oh_segment *mapped = calloc(1, sizeof(*mapped));
+	struct oh_command *command = oh_command_new(run_attach, 0);
+	int                error = mapped == NULL || command == NULL ? -ENOMEM : oh_segment_map(fd, mapped);
+
+	if (error < 0) {
+		free(mapped);
+		oh_command_free(command);
+		return error;
+	}
+	command->thing = mapped;
+	error = ask_number(core, command, segment);
+	if (error < 0 && error != -ETIMEDOUT) {
+		oh_segment_unmap(mapped);
+		free(mapped);
+	}
+	return error;
+}
+
+int oh_prompt_load(struct oh_core *core, const int16_t *pcm, size_t samples, uint32_t rate_hz, uint32_t *prompt)
+{
+	struct oh_command *command = oh_command_new(run_prompt_load, 0);
+	struct oh_prompt  *made = NULL;
+	int                error = command == NULL ? -ENOMEM : oh_prompt_make(pcm, samples, rate_hz, &made);
+
+	if (error < 0) {
+		oh_command_free(command);
+		return error;
+	}
+	command->thing = made;
+	error = ask_number(core, command, prompt);
+	if (error < 0 && error != -ETIMEDOUT)
+		free(made);
+	return error;
+}
+
+int oh_prompt_drop(struct oh_core *core, uint32_t prompt)
+{
+	struct oh_command *command = oh_command_new(run_prompt_drop, 0);
+
+	if (command != NULL)
+		command->a = prompt;
+	return ask_and_forget(core, command);
+}
+
+int oh_port_open(struct oh_core *core, uint32_t *number, uint16_t *rtp_port, int64_t *opened_ns)
+{
+	struct oh_command *command = oh_command_new(run_open, 0);
+	struct oh_port    *port = NULL;
+	int                error = command == NULL ? -ENOMEM : oh_port_make(core, &port, rtp_port);
+
+	if (error < 0) {
+		oh_command_free(command);
+		return error;
+	}
+	command->thing = port;
+	error = oh_command_ask(core, command);
+	if (error < 0) {
+		if (error != -ETIMEDOUT)
+			oh_port_free(port);
+		return error;
+	}
+	*number = command->a;
+	*opened_ns = (int64_t)command->wide;
+	oh_command_free(command);
+	return 0;
+}
+
+int oh_port_close(struct oh_core *core, uint32_t port)
+{
+	return ask_and_forget(core, oh_command_new(run_close, port));
+}
+
+int oh_port_remote(struct oh_core *core, uint32_t port, const struct oh_remote *remote)
+{
+	struct oh_command *command;
+
+	if (remote->packet_ms == 0 || remote->packet_ms % 10u != 0 || remote->packet_ms > 60 || remote->packet_ms == 50)
+		return -EINVAL;
+	command = oh_command_new(run_remote, port);
+	if (command != NULL)
+		command->of.remote = *remote;
+	return ask_and_forget(core, command);
+}
+
+int oh_port_bind(struct oh_core *core, uint32_t port, uint32_t segment, uint32_t slot, uint32_t *epoch)
+{
+	struct oh_command *command = oh_command_new(run_bind, port);
+
+	if (command != NULL) {
+		command->a = segment;
+		command->b = slot;
+	}
+	return ask_number(core, command, epoch);
+}
+
+int oh_port_unbind(struct oh_core *core, uint32_t port)
+{
+	return ask_and_forget(core, oh_command_new(run_unbind, port));
+}
+
+int oh_port_bridge(struct oh_core *core, uint32_t port, uint32_t other)
+{
+	struct oh_command *command = oh_command_new(run_bridge, port);
+
+	if (command != NULL)
+		command->a = other;
+	return ask_and_forget(core, command);
+}
+
+int oh_port_unbridge(struct oh_core *core, uint32_t port)
+{
+	return ask_and_forget(core, oh_command_new(run_unbridge, port));
+}
+
+int oh_port_play(struct oh_core *core, uint32_t port, uint32_t prompt, bool loop, uint32_t *play)
+{
+	struct oh_command *command = oh_command_new(run_play, port);
+
+	if (command != NULL) {
+		command->a = prompt;
+		command->b = loop;
+	}
+	return ask_number(core, command, play);
+}
+
+int oh_port_stop(struct oh_core *core, uint32_t port)
+{
+	return ask_and_forget(core, oh_command_new(run_stop, port));
+}
+
+int oh_port_flush(struct oh_core *core, uint32_t port, uint64_t *played)
+{
+	struct oh_command *command = oh_command_new(run_flush, port);
+	int                error = oh_command_ask(core, command);
+
+	if (error < 0)
+		return error;
+	*played = command->wide;
+	oh_command_free(command);
+	return 0;
+}
+
+int oh_port_send_digits(struct oh_core *core, uint32_t port, const char *digits, uint32_t press_ms)
+{
+	struct oh_command *command;
+
+	if (strlen(digits) > OH_DIGITS_MAX)
+		return -ENOSPC;
+	command = oh_command_new(run_send_digits, port);
+	if (command != NULL) {
+		(void)strcpy(command->of.keys, digits);
+		command->a = press_ms;
+	}
+	return ask_and_forget(core, command);
+}
+
+int oh_port_record(struct oh_core *core, uint32_t port, const char *caller_path, const char *agent_path)
+{
+	struct oh_command   *command = oh_command_new(run_record, port);
+	struct oh_recording *recording = NULL;
+	int                  error = command == NULL ? -ENOMEM : oh_recording_open(&recording, caller_path, agent_path);
+
+	if (error < 0) {
+		oh_command_free(command);
+		return error;
+	}
+	command->thing = recording;
+	error = ask_and_forget(core, command);
+	if (error < 0 && error != -ETIMEDOUT) {
+		oh_recording_abandon(recording);
+		(void)unlink(caller_path);
+		(void)unlink(agent_path);
+	}
+	return error;
+}
+
+int oh_port_pause_recording(struct oh_core *core, uint32_t port, bool paused)
+{
+	struct oh_command *command = oh_command_new(run_pause, port);
+
+	if (command != NULL)
+		command->a = paused;
+	return ask_and_forget(core, command);
+}
+
+int oh_port_stop_recording(struct oh_core *core, uint32_t port)
+{
+	return ask_and_forget(core, oh_command_new(run_stop_recording, port));
+}
+
+int oh_port_counters(struct oh_core *core, uint32_t port, struct oh_port_counters *out)
+{
+	struct oh_command *command = oh_command_new(run_port_counters, port);
+	int                error = oh_command_ask(core, command);
+
+	if (error < 0)
+		return error;
+	*out = command->of.port_counters;
+	oh_command_free(command);
+	return 0;
+}
