@@ -1,0 +1,361 @@
+"""The edge's face of a speech worker: reserve a slot, admit a conversation to it, hear its events, give it back.
+
+    speech = SpeechWorker("cascade", slots=8, segment_fd=segment.fd)
+    await speech.start()
+    slot = speech.reserve()                          # None: speech.refusal says "full", "too slow" or "down"
+    epoch = port.bind(segment, slot.number)
+    await slot.admit(persona, epoch)                 # NotAdmitted has the reason
+    async for event in slot.events():
+        match event:
+            case Lost():                             # play a hold phrase; the slot stays ours
+            case Restored():                         # bind the port again, admit again with the last memo
+            ...
+    slot.release()
+
+The process itself is watched here: one that ends, hangs or falls silent is killed and replaced. Audio never comes by;
+it travels through the segment's rings. Everything is for one event loop and one thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from offhook.speech.contract import Delivery, Event, Json, Persona, ToolResult
+from offhook.speech.process import SpeechUnavailable, WorkerProcess
+from offhook.speech.stats import SchedulerStats
+from offhook.speech.wire import (
+    Admit,
+    Admitted,
+    Counted,
+    Deliver,
+    Happened,
+    Refused,
+    Release,
+    Report,
+    WireError,
+    encode,
+)
+
+__all__ = ["Lost", "NotAdmitted", "Restored", "Slot", "SlotEvent", "SpeechUnavailable", "SpeechWorker"]
+
+log = structlog.get_logger(__name__)
+
+ADMIT_LIMIT_S = 20.0
+"""How long an admission may take: a mind that loads and words that are synthesised ahead."""
+LONGEST_BACK_OFF_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The worker died or stopped answering; nothing more is heard from the slot until `Restored`."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A fresh worker is ready: bind the port again for a new epoch, then `admit` again with the last memo."""
+
+
+SlotEvent = Event | Lost | Restored
+
+
+class NotAdmitted(Exception):
+    """A slot would not take the conversation. `reason` is one of `full` (capacity of the model reached), `too slow`
+    (one more could not be served on time), `down` (no worker), `unbound` (the row's epoch is not the one named: bind
+    the port first) or `unfit` (the persona cannot be served: its voice or mind does not load)."""
+
+    def __init__(self, reason: str, why: str) -> None:
+        super().__init__(why)
+        self.reason = reason
+
+
+class Slot:
+    """One row of the worker's batch, held by one call until `release`."""
+
+    def __init__(self, worker: SpeechWorker, number: int) -> None:
+        self.number = number
+        """The row in the segment, to bind the port to."""
+        self._worker = worker
+        self._epoch = 0
+        self._admitted = False
+        self._held = True
+        self._queue: asyncio.Queue[SlotEvent | None] = asyncio.Queue()
+
+    async def admit(self, persona: Persona, epoch: int) -> None:
+        """Begin `persona`'s conversation (or go on with it, where it has a memo) in the row bound as `epoch`. Raises
+        NotAdmitted; the slot stays reserved then, to be tried again or released."""
+        if not self._held:
+            raise RuntimeError(f"slot {self.number} was released; reserve another")
+        self._epoch = epoch
+        await self._worker._admit(self, persona, epoch)
+        self._admitted = True
+
+    async def events(self) -> AsyncIterator[SlotEvent]:
+        """What the model reports of this conversation, and the fate of its worker, in order, until `release`. For one
+        reader. Positions of the caller's stream in these events are cursors of the row's listen ring, those of the
+        agent's stream cursors of its play ring: 16 kHz samples since the port was bound."""
+        while (event := await self._queue.get()) is not None:
+            yield event
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Hand a tool's answer or pressed keys to the conversation. Dropped where there is none (the worker is being
+        replaced; the conversation then goes on from its memo). An answer too large or too deep to be handed on
+        arrives as a failed one that says so."""
+        if self._held and self._admitted:
+            self._worker._send(Deliver(self.number, self._epoch, _sendable(delivery)))
+
+    def release(self) -> None:
+        """Give the slot back and end `events`. May be called twice."""
+        if not self._held:
+            return
+        self._held = False
+        if self._epoch:
+            self._worker._send(Release(self.number, self._epoch))
+        self._queue.put_nowait(None)
+        self._worker._freed(self)
+
+    def _happened(self, epoch: int, event: Event) -> None:
+        if self._held and epoch == self._epoch:
+            self._queue.put_nowait(event)
+
+    def _lost(self, why: str) -> bool:
+        """The worker is gone. True where a conversation went with it."""
+        lost, self._admitted = self._admitted, False
+        if lost:
+            self._queue.put_nowait(Lost(why))
+        return lost
+
+    def _restored(self) -> None:
+        if self._held:
+            self._queue.put_nowait(Restored())
+
+
+class SpeechWorker:
+    """One worker process that serves `slots` conversations, kept alive.
+
+    `model` is a name of the worker's registry (`cascade`, `echo`) or `module:Class`; `options` are the model's own.
+    `segment_fd` is the shared memory with at least `slots` rows; it stays the caller's and is not closed here.
+    `on_stats` is called with every new `SchedulerStats`, about once a second. With `standby` a second process waits
+    with its model loaded and takes over at once, for the price of its memory.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        slots: int,
+        segment_fd: int,
+        options: Mapping[str, Json] | None = None,
+        *,
+        on_stats: Callable[[SchedulerStats], None] | None = None,
+        standby: bool = False,
+        ready_limit_s: float = 60.0,
+        silence_limit_s: float = 2.0,
+        python: str = sys.executable,
+    ) -> None:
+        self.stats = SchedulerStats(slots=slots)
+        """The newest figures; counters include those of workers that were replaced."""
+        self.refusal = "down"
+        """Why the last `reserve` answered None: `full`, `too slow`, `down`."""
+        self._model, self._slots, self._segment_fd = model, slots, segment_fd
+        self._options = dict(options or {})
+        self._on_stats = on_stats
+        self._with_standby = standby
+        self._ready_limit_s, self._silence_limit_s, self._python = ready_limit_s, silence_limit_s, python
+        self._free = deque(range(slots))
+        self._held: dict[int, Slot] = {}
+        self._asked: dict[int, asyncio.Future[None]] = {}
+        self._asks = 0
+        self._before = SchedulerStats()  # what replaced workers had counted
+        self._restarts = 0
+        self._process: WorkerProcess | None = None
+        self._spare: asyncio.Task[WorkerProcess] | None = None
+        self._keeper: asyncio.Task[None] | None = None
+
+    @property
+    def up(self) -> bool:
+        """A worker is there and answers."""
+        return self._process is not None
+
+    @property
+    def pid(self) -> int:
+        """The present worker's process, 0 where there is none."""
+        return self._process.pid if self._process else 0
+
+    async def start(self) -> None:
+        """Return when the model is loaded. Raises SpeechUnavailable with a sentence where it does not load in time."""
+        process = await self._spawned()
+        self._install(process)
+        self._keeper = asyncio.create_task(self._keep(process), name="speech-worker")
+
+    async def stop(self) -> None:
+        """End the worker; slots still held see `Lost`."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            spare.cancel()
+            (left,) = await asyncio.gather(spare, return_exceptions=True)
+            if isinstance(left, WorkerProcess):
+                await left.stop()
+        process, self._process = self._process, None
+        if process is not None:
+            self._tell_lost("the server stops its speech worker")
+            await process.stop()
+
+    def reserve(self) -> Slot | None:
+        """A free slot, or None with `refusal` saying why not. The slot longest unused comes first."""
+        if self._process is None:
+            self.refusal = "down"
+        elif not self._free:
+            self.refusal = "full"
+        elif self.stats.refusal:
+            self.refusal = self.stats.refusal
+        else:
+            slot = Slot(self, self._free.popleft())
+            self._held[slot.number] = slot
+            return slot
+        return None
+
+    # --- what slots ask for
+
+    async def _admit(self, slot: Slot, persona: Persona, epoch: int) -> None:
+        if self._process is None:
+            raise NotAdmitted("down", "the speech worker is being replaced")
+        self._asks += 1
+        ask, answer = self._asks, asyncio.get_running_loop().create_future()
+        try:
+            self._process.send(Admit(ask, slot.number, epoch, persona))
+        except WireError as error:
+            raise NotAdmitted("unfit", f"persona {persona.name} cannot be handed to the worker: {error}") from None
+        self._asked[ask] = answer
+        try:
+            await asyncio.wait_for(answer, ADMIT_LIMIT_S)
+        except (TimeoutError, asyncio.CancelledError) as error:
+            self._send(Release(slot.number, epoch))
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            why = f"persona {persona.name} was not admitted to slot {slot.number} within {ADMIT_LIMIT_S:.0f} s"
+            raise NotAdmitted("too slow", why) from None
+        finally:
+            self._asked.pop(ask, None)
+
+    def _send(self, command: Deliver | Release) -> None:
+        if self._process is not None:
+            self._process.send(command)
+
+    def _freed(self, slot: Slot) -> None:
+        del self._held[slot.number]
+        self._free.append(slot.number)
+
+    # --- what the worker reports
+
+    def _reported(self, process: WorkerProcess, report: Report) -> None:
+        if process is not self._process:
+            return
+        match report:
+            case Happened(epoch, event):
+                slot = self._held.get(event.slot)
+                if slot is not None:
+                    slot._happened(epoch, event)
+            case Admitted(ask):
+                if (answer := self._asked.get(ask)) and not answer.done():
+                    answer.set_result(None)
+            case Refused(ask, reason, why):
+                if (answer := self._asked.get(ask)) and not answer.done():
+                    answer.set_exception(NotAdmitted(reason, why))
+            case Counted(stats):
+                self._counted(process, stats)
+
+    def _counted(self, process: WorkerProcess, stats: SchedulerStats) -> None:
+        self.stats = dataclasses.replace(
+            stats.on_top_of(self._before), pid=process.pid, restarts=self._restarts, load_ms=process.load_ms
+        )
+        if self._on_stats is not None:
+            self._on_stats(self.stats)
+
+    # --- keeping it alive
+
+    async def _keep(self, process: WorkerProcess) -> None:
+        """Replace the worker whenever it ends; the first time at once, then ever more slowly until one lasts."""
+        loop = asyncio.get_running_loop()
+        back_off_s, began = 0.0, loop.time()
+        while True:
+            why = await process.ended()
+            self._process = None
+            log.error("speech worker lost", pid=process.pid, why=why, calls=len(self._held))
+            self._before = dataclasses.replace(self.stats, in_use=0)
+            lost = self._tell_lost(why)
+            if loop.time() - began > LONGEST_BACK_OFF_S:
+                back_off_s = 0.0
+            while True:
+                if self._spare is None and back_off_s:
+                    await asyncio.sleep(back_off_s)
+                back_off_s = min(max(0.5, 2 * back_off_s), LONGEST_BACK_OFF_S)
+                try:
+                    process = await self._successor()
+                    break
+                except SpeechUnavailable as error:
+                    log.error("speech worker not replaced", why=str(error), next_try_s=back_off_s)
+            began = loop.time()
+            self._restarts += 1
+            self._install(process)
+            log.info("speech worker replaced", pid=process.pid, load_ms=round(process.load_ms))
+            for slot in lost:
+                slot._restored()
+
+    def _install(self, process: WorkerProcess) -> None:
+        self._process = process
+        self._counted(process, SchedulerStats(slots=self._slots))
+        if self._with_standby:
+            self._spare = asyncio.create_task(self._spawned(), name="speech-worker-standby")
+
+    async def _successor(self) -> WorkerProcess:
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            try:
+                process = await spare
+            except SpeechUnavailable as error:
+                log.warning("standby speech worker had not started", why=str(error))
+            else:
+                if process.alive:
+                    return process
+        return await self._spawned()
+
+    async def _spawned(self) -> WorkerProcess:
+        return await WorkerProcess.spawn(
+            model=self._model,
+            slots=self._slots,
+            options=self._options,
+            segment_fd=self._segment_fd,
+            python=self._python,
+            on_report=self._reported,
+            ready_limit_s=self._ready_limit_s,
+            silence_limit_s=self._silence_limit_s,
+        )
+
+    def _tell_lost(self, why: str) -> list[Slot]:
+        """Fail what was asked of the dead worker; the slots whose conversations went with it, told."""
+        for answer in self._asked.values():
+            if not answer.done():
+                answer.set_exception(NotAdmitted("down", f"the speech worker was lost: {why}"))
+        return [slot for slot in list(self._held.values()) if slot._lost(why)]
+
+
+def _sendable(delivery: Delivery) -> Delivery:
+    try:
+        encode(delivery)
+    except WireError as error:
+        if isinstance(delivery, ToolResult):
+            return ToolResult(delivery.id, False, None, f"the tool's answer could not be handed on: {error}")
+        raise
+    return delivery

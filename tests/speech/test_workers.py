@@ -1,0 +1,408 @@
+"""The speech worker as the edge has it: a real process, real shared memory, real deaths."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pytest
+
+from offhook.speech import contract
+from offhook.speech.contract import HOP_SAMPLES, Done, Json, Keys, Memo, Persona, ToolResult
+from offhook.speech.stats import SchedulerStats
+from offhook.speech.workers import Lost, NotAdmitted, Restored, Slot, SlotEvent, SpeechUnavailable, SpeechWorker
+from tests.speech.rows import PERSONA, Core, core, noise
+
+OBEDIENT = "tests.speech.models:Obedient"
+LIMIT_S = 20.0
+
+E = TypeVar("E")
+
+
+@pytest.fixture
+def media() -> Iterator[Core]:
+    with core(64) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def the_worker_finds_our_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(__file__).resolve().parents[2]
+    monkeypatch.setenv("PYTHONPATH", f"{root}{os.pathsep}{root / 'server'}")
+
+
+@asynccontextmanager
+async def serving(
+    media: Core, model: str = "echo", slots: int = 8, standby: bool = False, **options: Json
+) -> AsyncIterator[SpeechWorker]:
+    speech = SpeechWorker(model, slots, media.fd, options, standby=standby, ready_limit_s=LIMIT_S)
+    await speech.start()
+    try:
+        yield speech
+    finally:
+        await speech.stop()
+
+
+def reserved(speech: SpeechWorker) -> Slot:
+    slot = speech.reserve()
+    assert slot is not None, speech.refusal
+    return slot
+
+
+async def admitted(speech: SpeechWorker, media: Core, persona: Persona = PERSONA) -> Slot:
+    slot = reserved(speech)
+    await slot.admit(persona, media.bind(slot.number))
+    return slot
+
+
+async def until(slot: Slot, kind: type[E]) -> E:
+    """The slot's next event of this kind."""
+    async with asyncio.timeout(LIMIT_S):
+        async for event in slot.events():
+            if isinstance(event, kind):
+                return event
+    raise AssertionError("the slot was released")
+
+
+async def talk(media: Core, slots: list[int], seconds: float) -> dict[int, np.ndarray]:
+    """Speak into the slots' rows in real time, each its own noise, 20 ms at a time; what came back to each."""
+    said = {slot: [np.zeros(0, np.int16)] for slot in slots}
+    voices = {slot: noise(slot, round(seconds * 16_000) + 320) for slot in slots}
+    begin = time.monotonic()
+    for packet in range(round(seconds * 50)):
+        await asyncio.sleep(max(0.0, begin + packet / 50 - time.monotonic()))
+        for slot in slots:
+            media.hear(slot, voices[slot][packet * 320 :][:320], time.monotonic_ns())
+            said[slot].append(media.play(slot, 320))
+    return {slot: np.concatenate(parts) for slot, parts in said.items()}
+
+
+def is_echo(heard: np.ndarray, of: int) -> bool:
+    """Whether this is a stretch of what the slot's caller said, without a gap."""
+    voice = noise(of, len(heard) + 48_000)
+    windows = np.lib.stride_tricks.sliding_window_view(voice, 16)
+    places = np.flatnonzero((windows == heard[:16]).all(axis=1))
+    return any((voice[place : place + len(heard)] == heard).all() for place in places)
+
+
+def counted(stats: SchedulerStats) -> str:
+    return (
+        f"{stats.in_use} slots, {stats.hops} hops, {stats.late} late ({stats.unfed} unfed), "
+        f"lateness p50 {stats.lateness_p50_ms:.2f} p99 {stats.lateness_p99_ms:.2f} ms, "
+        f"step p50 {stats.step_p50_ms:.2f} p99 {stats.step_p99_ms:.2f} ms"
+    )
+
+
+async def test_a_marker_in_one_rows_listen_ring_is_found_in_its_play_ring_and_in_no_other(media: Core) -> None:
+    async with serving(media) as speech:
+        slots = [await admitted(speech, media) for _ in range(8)]
+        marked = slots[5].number
+        for slot in slots:
+            media.hear(slot.number, np.zeros(4 * HOP_SAMPLES, np.int16), time.monotonic_ns())
+        media.hear(marked, np.full(HOP_SAMPLES, 12_345, np.int16), time.monotonic_ns())
+        async with asyncio.timeout(LIMIT_S):
+            while not (media.segment.play == 12_345).any():
+                await asyncio.sleep(0.01)
+        rings = {int(row) for row in np.flatnonzero((media.segment.play == 12_345).any(axis=1))}
+        assert rings == {marked}
+        assert media.segment.speak_epoch[marked] == media.segment.epoch[marked]
+
+
+async def test_64_slots_are_served_in_time_and_each_hears_itself(media: Core) -> None:
+    async with serving(media, slots=64) as speech:
+        slots = [await admitted(speech, media) for _ in range(64)]
+        assert speech.reserve() is None and speech.refusal == "full"
+        said = await talk(media, [slot.number for slot in slots], 4.0)
+        await asyncio.sleep(1.2)
+        print("\n64 slots:", counted(speech.stats))
+        assert speech.stats.in_use == 64 and speech.stats.hops >= 64 * 40
+        assert speech.stats.step_p99_ms < 20
+        assert speech.stats.clipped_samples == 0
+        if speech.stats.skipped_samples == 0:  # a machine that stood still for 160 ms is not the worker's doing
+            assert all(is_echo(heard, slot) for slot, heard in said.items())
+
+
+async def test_a_killed_worker_is_replaced_and_the_conversation_goes_on(media: Core) -> None:
+    async with serving(media) as speech:
+        slot = await admitted(speech, media)
+        other = await admitted(speech, media)
+        idle = reserved(speech)
+        first = speech.pid
+        assert len((await talk(media, [slot.number], 0.5))[slot.number])
+        began = time.monotonic()
+        os.kill(first, signal.SIGKILL)
+        assert "SIGKILL" in (await until(slot, Lost)).why
+        assert speech.reserve() is None and speech.refusal == "down"
+        with pytest.raises(NotAdmitted) as refusal:
+            await idle.admit(PERSONA, media.bind(idle.number))
+        assert refusal.value.reason == "down"
+        await until(slot, Restored)
+        await until(other, Restored)
+        print(f"\ngap of the echo worker: {1000 * (time.monotonic() - began):.0f} ms")
+        assert speech.pid not in (0, first) and speech.stats.restarts == 1
+        await slot.admit(PERSONA, media.bind(slot.number))
+        said = (await talk(media, [slot.number], 1.0))[slot.number]
+        assert len(said) > 4000 and is_echo(said, slot.number)
+        await asyncio.sleep(1.2)
+        assert speech.stats.hops > speech.stats.in_use * 5
+
+
+async def test_with_a_standby_the_gap_is_short(media: Core) -> None:
+    async with serving(media, standby=True) as speech:
+        slot = await admitted(speech, media)
+        while len(_children()) < 2:
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(1.0)
+        began = time.monotonic()
+        os.kill(speech.pid, signal.SIGKILL)
+        await until(slot, Restored)
+        gap_ms = 1000 * (time.monotonic() - began)
+        await slot.admit(PERSONA, media.bind(slot.number))
+        print(f"\ngap with a standby: {gap_ms:.0f} ms")
+    assert not _children()
+
+
+async def test_a_worker_that_stands_still_is_killed_and_replaced(media: Core) -> None:
+    async with serving(media) as speech:
+        slot = await admitted(speech, media)
+        began = time.monotonic()
+        os.kill(speech.pid, signal.SIGSTOP)
+        assert "no sign of life" in (await until(slot, Lost)).why
+        assert time.monotonic() - began < 6
+        await until(slot, Restored)
+        await slot.admit(PERSONA, media.bind(slot.number))
+
+
+async def test_a_model_that_hangs_is_killed_and_replaced(media: Core) -> None:
+    async with serving(media, OBEDIENT) as speech:
+        slot = await admitted(speech, media)
+        slot.deliver(Keys("2"))
+        speaking = asyncio.create_task(talk(media, [slot.number], 3.0))
+        assert "has been at `tick`" in (await until(slot, Lost)).why
+        await until(slot, Restored)
+        await speaking
+
+
+async def test_a_model_that_brings_its_process_down_leaves_its_last_words(media: Core) -> None:
+    async with serving(media, OBEDIENT) as speech:
+        slot = await admitted(speech, media)
+        slot.deliver(Keys("4"))
+        speaking = asyncio.create_task(talk(media, [slot.number], 0.5))
+        why = (await until(slot, Lost)).why
+        assert "SIGABRT" in why and "models.py" in why
+        await until(slot, Restored)
+        await speaking
+
+
+async def test_a_long_admission_is_not_taken_for_a_hang(media: Core) -> None:
+    async with serving(media, OBEDIENT) as speech:
+        pid = speech.pid
+        slot = await admitted(speech, media, Persona("heavy", "en-US", "joe", "none:none", {}))
+        assert speech.pid == pid and speech.stats.restarts == 0
+        slot.release()
+
+
+async def test_events_reach_their_slot_alone_and_end_with_its_release(media: Core) -> None:
+    async with serving(media, OBEDIENT) as speech:
+        one, two = await admitted(speech, media), await admitted(speech, media)
+        seen: list[SlotEvent] = []
+
+        async def listen() -> None:
+            async for event in two.events():
+                seen.append(event)
+
+        listening = asyncio.create_task(listen())
+        one.deliver(Keys("1"))
+        await talk(media, [one.number, two.number], 0.5)
+        assert await until(one, Memo) == Memo(one.number, {"digits": "1"})
+        assert await until(one, Done) == Done(one.number, "resolved", f"key on slot {one.number}")
+        two.release()
+        two.release()
+        async with asyncio.timeout(LIMIT_S):
+            await listening
+        assert seen == []
+
+
+async def test_a_model_that_raises_for_one_slot_ends_that_slot_and_no_other(media: Core) -> None:
+    async with serving(media, OBEDIENT) as speech:
+        pid = speech.pid
+        one, two = await admitted(speech, media), await admitted(speech, media)
+        one.deliver(Keys("3"))
+        done = await until(one, Done)
+        assert done.exit == "failed" and "key 3 was pressed" in done.reason
+        said = await talk(media, [two.number], 0.5)
+        assert len(said[two.number]) and speech.pid == pid
+
+
+async def test_an_event_that_cannot_be_said_is_left_out_and_the_next_one_comes(media: Core) -> None:
+    async with serving(media, OBEDIENT) as speech:
+        slot = await admitted(speech, media)
+        slot.deliver(Keys("5"))
+        speaking = asyncio.create_task(talk(media, [slot.number], 0.5))
+        async with asyncio.timeout(LIMIT_S):
+            async for event in slot.events():
+                assert event == Done(slot.number, "resolved", "after it")
+                break
+        await speaking
+
+
+async def test_a_persona_that_does_not_fit_is_refused_with_the_models_own_words(media: Core) -> None:
+    async with serving(media, OBEDIENT) as speech:
+        slot = reserved(speech)
+        with pytest.raises(NotAdmitted, match="no voice `nobody`") as refusal:
+            await slot.admit(Persona("nobody", "en-US", "x", "none:none", {}), media.bind(slot.number))
+        assert refusal.value.reason == "unfit"
+        await slot.admit(PERSONA, media.bind(slot.number))
+
+
+async def test_admission_to_a_row_that_no_port_is_bound_to_is_refused(media: Core) -> None:
+    async with serving(media) as speech:
+        slot = reserved(speech)
+        with pytest.raises(NotAdmitted, match="bind it first") as refusal:
+            await slot.admit(PERSONA, 1)
+        assert refusal.value.reason == "unbound"
+
+
+async def test_slots_given_back_are_lent_again_and_the_longest_unused_first(media: Core) -> None:
+    async with serving(media, slots=2) as speech:
+        one, two = reserved(speech), reserved(speech)
+        assert speech.reserve() is None and speech.refusal == "full"
+        two.release()
+        one.release()
+        assert [reserved(speech).number, reserved(speech).number] == [two.number, one.number]
+        with pytest.raises(RuntimeError, match="released"):
+            await one.admit(PERSONA, 1)
+
+
+async def test_an_answer_too_large_to_hand_on_arrives_as_a_failed_one(media: Core) -> None:
+    async with serving(media) as speech:
+        slot = await admitted(speech, media)
+        slot.deliver(ToolResult("t", True, "x" * 3_000_000))
+        await asyncio.sleep(0)
+        assert (await talk(media, [slot.number], 0.4))[slot.number].size
+
+
+async def test_a_model_that_does_not_load_is_said_so_by_name(media: Core) -> None:
+    for model, options, said in (
+        ("nothing", {}, "no speech model `nothing`; known are echo, cascade"),
+        ("no.such.module:Model", {}, "No module named 'no'"),
+        ("tests.speech.models:Unkind", {}, "no class with a method"),
+        ("echo", {"volume": 3}, "no option `volume`"),
+        (OBEDIENT, {"broken": True}, "run `offhook models pull`"),
+    ):
+        speech = SpeechWorker(model, 8, media.fd, options)
+        with pytest.raises(SpeechUnavailable, match=said):
+            await speech.start()
+        assert not speech.up
+
+
+async def test_a_model_that_takes_too_long_to_load_is_given_up(media: Core) -> None:
+    speech = SpeechWorker(OBEDIENT, 8, media.fd, {"slow": True}, ready_limit_s=2.0)
+    with pytest.raises(SpeechUnavailable, match="not loaded within 2 s"):
+        await speech.start()
+    assert not _children()
+
+
+async def test_more_slots_than_rows_are_refused(media: Core) -> None:
+    with pytest.raises(SpeechUnavailable, match="65 slots are wanted and the segment has rows for 64"):
+        await SpeechWorker("echo", 65, media.fd).start()
+
+
+async def test_the_figures_come_about_once_a_second(media: Core) -> None:
+    came: list[SchedulerStats] = []
+    speech = SpeechWorker("echo", 4, media.fd, on_stats=came.append)
+    await speech.start()
+    try:
+        slot = await admitted(speech, media)
+        await talk(media, [slot.number], 2.5)
+        assert came[-1].in_use == 1 and came[-1].hops > 10 and came[-1].pid == speech.pid and came[-1].load_ms > 0
+        assert sum(came[-1].lateness_counts) == came[-1].hops
+        assert 3 <= len(came) <= 6
+    finally:
+        await speech.stop()
+
+
+async def test_a_ctrl_c_to_the_whole_group_leaves_the_worker_serving(media: Core) -> None:
+    async with serving(media) as speech:
+        slot = await admitted(speech, media)
+        os.kill(speech.pid, signal.SIGINT)
+        os.kill(speech.pid, signal.SIGTERM)
+        assert len((await talk(media, [slot.number], 0.5))[slot.number])
+
+
+async def test_stopping_ends_the_process_and_tells_those_who_still_hold_slots(media: Core) -> None:
+    async with serving(media) as speech:
+        slot = await admitted(speech, media)
+        pid = speech.pid
+    assert isinstance(await until(slot, Lost), Lost)
+    assert pid not in _children() and not speech.up
+    slot.release()
+
+
+async def test_a_worker_does_not_outlive_the_edge(media: Core, tmp_path: Path) -> None:
+    program = tmp_path / "edge.py"
+    program.write_text(
+        "import asyncio, os\nfrom offhook.speech.slots import create_segment\n"
+        "from offhook.speech.workers import SpeechWorker\n"
+        "async def main():\n    speech = SpeechWorker('echo', 2, create_segment(2))\n    await speech.start()\n"
+        "    print(speech.pid, flush=True)\n    await asyncio.sleep(60)\nasyncio.run(main())\n"
+    )
+    edge = await asyncio.create_subprocess_exec(sys.executable, program, stdout=asyncio.subprocess.PIPE)
+    assert edge.stdout is not None
+    async with asyncio.timeout(LIMIT_S):
+        worker = int(await edge.stdout.readline())
+        os.kill(worker, 0)
+        edge.kill()
+        await edge.wait()
+        while _alive(worker):
+            await asyncio.sleep(0.02)
+
+
+async def test_the_face_works_on_uvloop_as_well(media: Core) -> None:
+    uvloop = pytest.importorskip("uvloop")
+
+    async def call() -> int:
+        async with serving(media) as speech:
+            slot = await admitted(speech, media)
+            said = await talk(media, [slot.number], 0.5)
+            os.kill(speech.pid, signal.SIGKILL)
+            await until(slot, Lost)
+            await until(slot, Restored)
+            return len(said[slot.number])
+
+    def run() -> int:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(call())
+
+    assert await asyncio.to_thread(run) > 0
+
+
+def test_positions_of_every_event_that_has_them_are_known() -> None:
+    """Should the contract gain an event with a position, the scheduler has to place it."""
+    placed = {"TurnStarted", "Interrupted", "WordsHeard", "TurnEnded"}
+    agents_own = {"SpeechStarted", "WordsSpoken"}
+    with_positions = {
+        event.__name__
+        for event in contract.Event.__args__
+        if {"at", "start", "end", "decided_at"} & set(event.__dataclass_fields__)
+    }
+    assert with_positions == placed | agents_own
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def _children() -> set[int]:
+    return {int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split() if _alive(int(pid))}
