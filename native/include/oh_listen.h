@@ -1,0 +1,193 @@
+/*
+ * oh_listen.h - the listening path's buffer: RTP packets in, a stream of 8 kHz samples out, with next to no delay.
+ *
+ * Nobody listens to this stream on a loudspeaker, so it has no playout delay:
+ *   - a packet that continues the stream is decoded and released at once, while it arrives;
+ *   - behind a gap packets wait, at most OH_LISTEN_WAIT_NS, for the missing ones; then the gap is concealed;
+ *   - when nothing comes at all, 20 ms are made up every 20 ms, from OH_LISTEN_WAIT_NS after the moment that the next
+ *     packet was due: 60 ms of fading voice (CONCEALED), then low comfort noise (MISSING, which is not the caller's
+ *     silence). The stream's clock never stops. The moment is known within one call of oh_listen_tick.
+ *   - a packet whose place in the stream has been filled already is LATE: it comes out as a frame of that kind, for the
+ *     recording alone; the stream itself does not go back. So when packets return after a stall the stream goes on
+ *     without any delay having piled up. (Where the path's delay has grown for good by more than half a second the
+ *     stream restarts with what comes.)
+ *   - silence that the sender made (comfort noise packets of RFC 3389, or a jump of the timestamp without one of the
+ *     sequence number, or digits in place of audio) is COMFORT.
+ *
+ * Two clocks. The stream is the sender's timeline: every sample of it comes out exactly once, in order, and `at`
+ * counts them from the first packet on. A sender whose clock is slower than ours gives its reader a little less than
+ * 1,280 samples in 80 ms; a reader that takes what is there loses nothing. One that is faster, or a path whose delay
+ * shrank for good after a stall, would leave more and more in front of the reader: when the stream has been more than
+ * OH_LISTEN_LEAD_MS ahead of our clock for two seconds on end, quiet packets come out as SKIPPED until it no longer
+ * is, and beyond OH_LISTEN_LEAD_MAX_MS any packet does. A skipped packet goes to the recording and not to the reader; `at`
+ * counts it. What the reader gets is therefore never more than OH_LISTEN_LEAD_MAX_MS and two seconds' skew behind.
+ *
+ * The reader's stream is the LIVE frames (oh_listen_live): HEARD, CONCEALED, MISSING, COMFORT.
+ *
+ * A new SSRC restarts the stream at once; so does a timestamp that goes back or far ahead while the sequence numbers go
+ * on. A sequence number far off restarts it when a second packet follows it with nothing believable between them. `at`
+ * goes on over a restart, and the first frame after it says so.
+ *
+ * No allocation; one struct per port; one thread.
+ */
+#ifndef OH_LISTEN_H
+#define OH_LISTEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "oh_comfort.h"
+#include "oh_conceal.h"
+#include "oh_g711.h"
+
+#define OH_LISTEN_WAIT_NS     40000000ll  /* longest wait behind a gap, and beyond a packet's due time */
+#define OH_LISTEN_FILL        160u        /* samples made up at a time: 20 ms */
+#define OH_LISTEN_MAX_SAMPLES 960u        /* longest packet taken: 120 ms of G.711 */
+#define OH_LISTEN_SLOTS       16u         /* packets that can wait behind a gap; when more come it is concealed at once */
+#define OH_LISTEN_JUMP        12000       /* samples: a timestamp further ahead (1.5 s) is always a jump */
+#define OH_LISTEN_EARLY       3840        /* samples: likewise one this much ahead (480 ms) of what time explains */
+#define OH_LISTEN_SEQ_JUMP    100         /* likewise a sequence number further off than this and what time explains */
+#define OH_LISTEN_LEAD_MS     120         /* see above */
+#define OH_LISTEN_LEAD_MAX_MS 500
+
+enum oh_listen_kind {
+	OH_HEARD,     /* decoded from a packet */
+	OH_CONCEALED, /* made up behind a gap */
+	OH_MISSING,   /* noise in place of packets that did not come: nobody knows what the caller said */
+	OH_COMFORT,   /* noise in place of a silence that the sender chose */
+	OH_LATE,      /* decoded, but its place was filled before: for the recording */
+	OH_SKIPPED,   /* decoded, and left out of the reader's stream to catch up: for the recording */
+};
+
+enum oh_listen_content { /* what a packet carries; its payload type, by the words of the session */
+	OH_CARRIES_AUDIO,   /* G.711 of the stream's law */
+	OH_CARRIES_COMFORT, /* comfort noise, payload type 13: first byte is the level in -dBov */
+	OH_CARRIES_OTHER,   /* telephone-event or anything else: takes a sequence number, says nothing about sound */
+};
+
+struct oh_listen_packet {
+	const uint8_t         *payload;     /* copied where it must wait */
+	size_t                 payload_len; /* bytes; audio: 1..OH_LISTEN_MAX_SAMPLES */
+	enum oh_listen_content content;
+	uint32_t               ssrc;
+	uint32_t               timestamp;
+	uint16_t               seq;
+};
+
+struct oh_listen_frame {
+	const int16_t      *pcm;       /* valid during the call */
+	size_t              n;         /* samples, 1..OH_LISTEN_MAX_SAMPLES */
+	int64_t             at;        /* place of pcm[0] on the stream's timeline: samples since the first packet's first
+	                                * sample; below 0 only for a LATE one sent before that packet */
+	uint32_t            timestamp; /* RTP timestamp of pcm[0] */
+	enum oh_listen_kind kind;
+	bool                restarted; /* first frame after a restart: `timestamp` no longer continues the one before */
+};
+
+/* Where frames go; called from within oh_listen_put and oh_listen_tick, any number of times. */
+typedef void oh_listen_out(void *arg, const struct oh_listen_frame *frame);
+
+struct oh_listen_counters {
+	uint64_t received;          /* packets taken: heard, late, skipped, comfort, other */
+	uint64_t late;              /* packets that came after their place was filled (wholly) */
+	uint64_t lost;              /* packets that have not come by the time the stream passed them; a late one counts back */
+	uint64_t duplicate;         /* packets that came again */
+	uint64_t reordered;         /* packets that came after a later one, in time or not */
+	uint64_t heard_samples;     /* released as HEARD */
+	uint64_t concealed_samples; /* released as CONCEALED */
+	uint64_t missing_samples;   /* released as MISSING */
+	uint64_t comfort_samples;   /* released as COMFORT */
+	uint64_t skipped_samples;   /* left out to catch up */
+	uint64_t bad;               /* packets refused: empty or too long, or a lone jump */
+	uint64_t restarts;          /* of the stream: SSRC changes and jumps */
+};
+
+struct oh_listen_slot {                                 /* a packet that waits behind a gap */
+	int64_t                arrival_ns;
+	uint32_t               timestamp;
+	uint16_t               seq;
+	uint16_t               len;                     /* bytes of payload */
+	enum oh_listen_content content;
+	bool                   used;
+	uint8_t                payload[OH_LISTEN_MAX_SAMPLES];
+};
+
+struct oh_listen {                                      /* private but for `counters` */
+	struct oh_listen_counters counters;
+	oh_listen_out            *out;                  /* where frames go ... */
+	void                     *out_arg;              /* ... and its first argument */
+	struct oh_conceal         conceal;              /* makes up what is missing */
+	enum oh_g711              law;
+	bool                      started;              /* a first packet came */
+	bool                      restarted;            /* the next frame is the first after a restart */
+	bool                      jump_seen;            /* one packet far off came: jump_seq is its sequence number + 1 */
+	uint16_t                  jump_seq;
+	uint16_t                  next_seq;             /* of the packet that continues the stream */
+	uint16_t                  top_seq;              /* highest sequence number seen */
+	uint32_t                  top_ts;               /* highest timestamp of audio or comfort noise seen */
+	int64_t                   top_ns;               /* when the highest sequence number came */
+	uint16_t                  waiting;              /* slots in use */
+	uint32_t                  ssrc;
+	uint32_t                  next_ts;              /* RTP timestamp of the next sample to release */
+	int64_t                   at;                   /* its place on the timeline */
+	int64_t                   base_ns;              /* when the sample at 0 on the timeline would have arrived, had it
+	                                                 * taken as long as the newest packet */
+	int64_t                   now_ns;               /* of the call under way */
+	int64_t                   moved_ns;             /* when the stream last moved on */
+	uint64_t                  seen[2];              /* bit i: sequence number top_seq - i has come */
+	uint32_t                  quiet;                /* of the samples to make up, so many are the sender's own silence */
+	int64_t                   start_ns;             /* our clock at the stream's first sample ... */
+	int64_t                   given;                /* ... and samples given to the reader since */
+	int64_t                   lead_floor;           /* least lead ever, samples: what the reader has adapted to */
+	int64_t                   lead_low;             /* least lead in this window */
+	int64_t                   window_ns;            /* when this window began */
+	int64_t                   skip;                 /* samples still to skip ... */
+	bool                      skip_loud;            /* ... in any packet, not only in quiet ones */
+	int32_t                   floor;                /* mean magnitude of the line's quiet, times 16 */
+	int16_t                   pcm[OH_LISTEN_MAX_SAMPLES];
+	struct oh_listen_slot     slots[OH_LISTEN_SLOTS];
+};
+
+/*
+ * Start a stream.
+ *   law   the codec agreed; out, arg: where frames go; seed: of the comfort noise
+ */
+void oh_listen_init(struct oh_listen *listen, enum oh_g711 law, oh_listen_out *out, void *arg, uint32_t seed);
+
+/* The codec changed by new signalling: packets from now on are decoded by this law. */
+void oh_listen_law(struct oh_listen *listen, enum oh_g711 law);
+
+/*
+ * A packet arrived. Releases what can be released, through `out`.
+ *   arrival_ns  CLOCK_MONOTONIC, never less than in an earlier call
+ * 0; -EINVAL: refused and counted as bad (audio or comfort empty, or longer than OH_LISTEN_MAX_SAMPLES); -EALREADY:
+ * a duplicate; -EPROTO: a lone jump, not believed yet.
+ */
+int oh_listen_put(struct oh_listen *listen, const struct oh_listen_packet *packet, int64_t arrival_ns);
+
+/*
+ * Time passed: release what has waited long enough, make up what did not come. Call every 20 ms (or more often: what
+ * waits is released up to one interval after its time). Before the first packet nothing comes out.
+ * After a pause of more than a second between calls at most one second is made up, the rest of the time is left out.
+ */
+void oh_listen_tick(struct oh_listen *listen, int64_t now_ns);
+
+/*
+ * When oh_listen_tick next has something to do if no packet comes, CLOCK_MONOTONIC; INT64_MAX before the first packet.
+ */
+int64_t oh_listen_due_ns(const struct oh_listen *listen);
+
+/*
+ * Forget the stream (hold, new signalling): the next packet is a first one. Waiting packets are dropped. Counters and
+ * `at` go on.
+ */
+void oh_listen_restart(struct oh_listen *listen);
+
+/* True for what the reader hears: HEARD, CONCEALED, MISSING, COMFORT. */
+static inline bool oh_listen_live(enum oh_listen_kind kind)
+{
+	return kind <= OH_COMFORT;
+}
+
+#endif

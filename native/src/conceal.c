@@ -1,0 +1,173 @@
+/* conceal.c - making up what a lost packet said: repeated pitch periods that fade (in the spirit of G.711 Appendix I). */
+#include "oh_conceal.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum {
+	PERIOD_MIN = 40,     /* 200 Hz: higher voices repeat two periods at once */
+	PERIOD_MAX = 120,    /* 66 Hz */
+	WINDOW = 160,        /* samples compared in the search for the period */
+	FULL = 80,           /* samples at full level */
+	FADE = 400,          /* then as many down to nothing */
+	STEP = 16,           /* samples over which the first jump is taken up */
+	JOIN_SHORT = 40,     /* cross-fade when sound returns after less than FULL samples ... */
+	JOIN_LONG = 80,      /* ... and after more */
+	ONE = 32768,
+};
+
+_Static_assert(3 * PERIOD_MAX + PERIOD_MAX / 4 <= OH_CONCEAL_HISTORY, "three periods and the join before them");
+_Static_assert(FULL + FADE == OH_CONCEAL_LIMIT, "silent at the limit");
+
+static int16_t saturate(int32_t v)
+{
+	return (int16_t)(v > INT16_MAX ? INT16_MAX : v < INT16_MIN ? INT16_MIN : v);
+}
+
+/* How well the newest samples repeat those `lag` earlier: correlation squared over energy, 0 where it is negative. */
+static float likeness(const int16_t *history, int lag, int stride)
+{
+	const int16_t *end = history + OH_CONCEAL_HISTORY - WINDOW;
+	float          product = 0.0f, energy = 1.0f;
+
+	for (int i = 0; i < WINDOW; i += stride) {
+		float before = end[i - lag];
+
+		product += (float)end[i] * before;
+		energy += before * before;
+	}
+	return product <= 0.0f ? 0.0f : product / energy * product;
+}
+
+static uint32_t find_period(const int16_t *history)
+{
+	float own = 1.0f, best = 0.0f;
+	int   period = PERIOD_MAX;
+
+	for (int i = OH_CONCEAL_HISTORY - WINDOW; i < (int)OH_CONCEAL_HISTORY; i += 2)
+		own += (float)history[i] * (float)history[i];
+	for (int lag = PERIOD_MIN; lag <= PERIOD_MAX; lag += 2) {
+		float like = likeness(history, lag, 2);
+
+		if (like > best) {
+			best = like;
+			period = lag;
+		}
+	}
+	if (best < 0.1f * own) /* no pitch: the longest period buzzes least */
+		return PERIOD_MAX;
+
+	int around = period;
+
+	best = 0.0f;
+	for (int lag = around - 1; lag <= around + 1; lag++) {
+		if (lag < PERIOD_MIN || lag > PERIOD_MAX)
+			continue;
+		float like = likeness(history, lag, 1);
+
+		if (like > best) {
+			best = like;
+			period = lag;
+		}
+	}
+	return (uint32_t)period;
+}
+
+/* Take the last `periods` periods as the cycle, its end bent to lead into its beginning. */
+static void take_cycle(struct oh_conceal *conceal, uint32_t periods)
+{
+	uint32_t len = periods * conceal->period;
+	uint32_t join = conceal->period / 4;
+	uint32_t start = OH_CONCEAL_HISTORY - len;
+
+	assert(join <= start);
+	memcpy(conceal->cycle, conceal->history + start, len * sizeof(*conceal->cycle));
+	for (uint32_t i = 0; i < join; i++) {
+		int32_t to = conceal->history[start - join + i];
+		int32_t from = conceal->cycle[len - join + i];
+
+		conceal->cycle[len - join + i] = (int16_t)(from + (to - from) * (int32_t)(i + 1) / (int32_t)join);
+	}
+	conceal->cycle_len = len;
+	conceal->cycle_at = len - conceal->period; /* the newest period is the one that follows on */
+}
+
+static void begin_gap(struct oh_conceal *conceal)
+{
+	conceal->period = find_period(conceal->history);
+	take_cycle(conceal, 1);
+	conceal->step = conceal->history[OH_CONCEAL_HISTORY - 1u] -
+	                conceal->history[OH_CONCEAL_HISTORY - 1u - conceal->period];
+}
+
+static int32_t next_of_cycle(struct oh_conceal *conceal)
+{
+	if (conceal->cycle_at == conceal->cycle_len) {
+		uint32_t periods = conceal->gone >= 2 * FULL ? 3 : conceal->gone >= FULL ? 2 : 1;
+
+		if (conceal->cycle_len < periods * conceal->period)
+			take_cycle(conceal, periods);
+		else
+			conceal->cycle_at = 0;
+	}
+	return conceal->cycle[conceal->cycle_at++];
+}
+
+/* Make samples without remembering them: the history stays that of the real voice. */
+static void make(struct oh_conceal *conceal, int16_t *out, size_t n)
+{
+	oh_comfort_fill(&conceal->comfort, out, n);
+	if (conceal->gone == 0)
+		begin_gap(conceal);
+	for (size_t i = 0; i < n && conceal->gone < OH_CONCEAL_LIMIT; i++, conceal->gone++) {
+		int32_t gone = (int32_t)conceal->gone;
+		int32_t gain = gone < FULL ? ONE : ONE - (gone - FULL) * ONE / FADE;
+		int32_t voice = next_of_cycle(conceal);
+
+		if (gone < STEP)
+			voice = saturate(voice + conceal->step * (STEP - gone) / STEP);
+		out[i] = saturate((voice * gain + out[i] * (ONE - gain)) / ONE);
+	}
+}
+
+void oh_conceal_init(struct oh_conceal *conceal, uint32_t seed)
+{
+	memset(conceal, 0, sizeof(*conceal));
+	oh_comfort_init(&conceal->comfort, seed);
+}
+
+void oh_conceal_heard(struct oh_conceal *conceal, int16_t *pcm, size_t n)
+{
+	if (n == 0)
+		return;
+	if (conceal->gone > 0) {
+		int16_t made[JOIN_LONG];
+		size_t  join = conceal->gone < FULL ? JOIN_SHORT : JOIN_LONG;
+
+		if (join > n)
+			join = n;
+		make(conceal, made, join);
+		for (size_t i = 0; i < join; i++) {
+			int32_t weight = (int32_t)(i + 1) * ONE / (int32_t)(join + 1);
+
+			pcm[i] = (int16_t)((made[i] * (ONE - weight) + pcm[i] * weight) / ONE);
+		}
+		conceal->gone = 0;
+	}
+	if (n >= OH_CONCEAL_HISTORY) {
+		memcpy(conceal->history, pcm + n - OH_CONCEAL_HISTORY, sizeof(conceal->history));
+		return;
+	}
+	memmove(conceal->history, conceal->history + n, (OH_CONCEAL_HISTORY - n) * sizeof(*pcm));
+	memcpy(conceal->history + OH_CONCEAL_HISTORY - n, pcm, n * sizeof(*pcm));
+}
+
+void oh_conceal_fill(struct oh_conceal *conceal, int16_t *out, size_t n)
+{
+	make(conceal, out, n);
+}
+
+void oh_conceal_hush(struct oh_conceal *conceal)
+{
+	conceal->gone = OH_CONCEAL_LIMIT;
+}
