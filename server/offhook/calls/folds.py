@@ -37,7 +37,6 @@ from offhook.calls.timeline import (
     WordsSpoken,
     WorkerLost,
 )
-from offhook.speech.contract import Json
 
 E = TypeVar("E")
 
@@ -123,7 +122,8 @@ class Summary:
     response_p95_ms: float | None
     keep: str | None
     """How long the audio is kept, as the call's last recording had it."""
-    media: Mapping[str, Json] = field(default_factory=dict)
+    media: Mapping[str, float] = field(default_factory=dict)
+    """What the port counted, as far as it is figures."""
 
     @property
     def answered(self) -> bool:
@@ -183,7 +183,11 @@ def summary(entries: Iterable[Entry]) -> Summary:
         response_p50_ms=percentile(responses, 50),
         response_p95_ms=percentile(responses, 95),
         keep=marks[-1].keep if marks else None,
-        media=dict(counted.counters) if counted else {},
+        media={
+            name: value
+            for name, value in (counted.counters.items() if counted else ())
+            if isinstance(value, int | float) and not isinstance(value, bool)
+        },
     )
 
 

@@ -163,8 +163,8 @@ def _files(record: CallRecord) -> str:
     return str(flac if flac.exists() else record.folder)
 
 
-def _number(value: object) -> str:
-    return f"{value:.1f}".removesuffix(".0") if isinstance(value, int | float) else str(value)
+def _number(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
 
 
 # --- what is read
