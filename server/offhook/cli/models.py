@@ -1,0 +1,68 @@
+"""`offhook models`: which weights there are, and having them here."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from offhook import weights
+from offhook.cli import fail
+from offhook.weights.pull import Outcome, PullError, pull
+
+app = typer.Typer(help="The weights that Offhook runs on.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_() -> None:
+    """Show every weight: what for, licence, size, and whether it is here."""
+    table = Table("weight", "for", "licence", "MB", "here")
+    for weight in _registry().values():
+        lacking = weights.missing(weight)
+        table.add_row(
+            weight.name,
+            weight.purpose,
+            weight.licence,
+            f"{weight.bytes / 1e6:.0f}",
+            "yes" if not lacking else "no",
+        )
+    console = Console()
+    console.print(table)
+    console.print(f"in {weights.home()}", highlight=False, soft_wrap=True)
+
+
+@app.command("pull")
+def pull_(names: Annotated[list[str] | None, typer.Argument(help="Which; all where none is named.")] = None) -> None:
+    """Fetch weights and verify them; what is here already is left as it is."""
+    known = _registry()
+    unknown = [name for name in names or () if name not in known]
+    if unknown:
+        fail(f"no weight is called {', '.join(unknown)}; there are {', '.join(sorted(known))}")
+    console = Console()
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bars:
+        for name in names or known:
+            bar = bars.add_task(name, total=known[name].bytes)
+
+            def show(what: str, done: int, total: int, bar: TaskID = bar) -> None:
+                bars.update(bar, description=what, completed=done, total=total)
+
+            try:
+                outcome = pull(known[name], show)
+            except PullError as error:
+                bars.stop()
+                fail(str(error))
+            bars.remove_task(bar)
+            if outcome is Outcome.PULLED:
+                console.print(f"{name}: pulled and verified", highlight=False)
+    console.print(f"weights are in {weights.home()}", highlight=False, soft_wrap=True)
+
+
+def _registry() -> dict[str, weights.Weight]:
+    try:
+        return dict(weights.read_registry())
+    except weights.RegistryError as error:
+        fail(str(error))
