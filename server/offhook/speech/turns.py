@@ -1,0 +1,165 @@
+"""When the caller's turn begins, when it is over, and when they cut the agent off: policy, and the clock it runs on.
+
+Everything is decided from voice activity frames and what the mind makes of the words so far; no audio, no thread and
+no wall clock comes in here, so a conversation can be replayed to the frame.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+from offhook.speech.contract import RATE_HZ
+from offhook.speech.voiceactivity import FRAME_SAMPLES
+
+
+@dataclass(frozen=True, slots=True)
+class TurnOptions:
+    """How turns are taken."""
+
+    speech_above: float = 0.5
+    """Voice activity above this begins speech."""
+    silence_below: float = 0.35
+    """Voice activity below this ends it; between the two it goes on as it was."""
+    start_ms: int = 96
+    """Speech in a row that makes a turn."""
+    interrupt_ms: int = 96
+    """Speech in a row that cuts the agent off."""
+    interrupt_sure_ms: int = 64
+    """The same where voice activity is above `interrupt_sure`."""
+    interrupt_sure: float = 0.9
+    look_ms: int = 96
+    """Silence after which what was said is recognised. Shorter: earlier answers, more recognising for nothing."""
+    partial_ms: int = 800
+    """New speech after which it is recognised while the caller still speaks."""
+    complete_ms: int = 250
+    """Silence that ends a turn whose words are complete (`Reading.complete` 1.0)."""
+    unsure_ms: int = 600
+    """The same where they may be (0.5)."""
+    incomplete_ms: int = 1_400
+    """The same where they broke off (0.0)."""
+    longest_ms: int = 2_000
+    """Silence that ends any turn that has words."""
+    no_packets_ms: int = 3_000
+    """No packets at all for this long are taken for silence from then on: a phone that stopped sending."""
+    noise_ms: int = 1_200
+    """Sound in which no words are found for this long is no turn: the agent goes on."""
+    ask_ms: int = 6_000
+    """Silence after the agent spoke until it speaks up again."""
+    key_gap_ms: int = 1_500
+    """Pause that ends a run of pressed keys; `#` ends it at once."""
+    lead_ms: int = 240
+    """Agent speech kept ahead of what is played. More survives a longer stall, and costs nothing to cut."""
+
+    def wait_ms(self, complete: float) -> float:
+        """Silence that ends a turn whose words are as complete as that (0..1): a line through the three points."""
+        complete = min(1.0, max(0.0, complete))
+        if complete >= 0.5:
+            wait = self.unsure_ms + (self.complete_ms - self.unsure_ms) * (complete - 0.5) * 2
+        else:
+            wait = self.incomplete_ms + (self.unsure_ms - self.incomplete_ms) * complete * 2
+        return min(wait, self.longest_ms)
+
+
+class Speech(Enum):
+    """What a frame changed."""
+
+    NOTHING = "nothing"
+    BEGAN = "began"
+    """A turn began."""
+    RESUMED = "resumed"
+    """Speech went on after a pause inside the turn."""
+
+
+class TurnClock:
+    """Follows one caller, frame by frame. Positions are samples of the caller's stream.
+
+    `missing` audio is not silence: it does not move `silence`, until no packets came for `no_packets_ms`."""
+
+    def __init__(self, options: TurnOptions) -> None:
+        self.options = options
+        self.now = 0
+        self.in_turn = False
+        self.turn_start = 0
+        self.speech_end = 0
+        """End of the last speech frame."""
+        self.silence = 0.0
+        """Samples of silence since then."""
+        self.quiet = 0.0
+        """Samples of silence since `hush`: counted on while the agent is silent too."""
+        self._run = 0
+        self._peak = 0.0
+        self._gone = 0.0
+
+    @property
+    def run_ms(self) -> float:
+        """Length of the speech going on at this moment; 0 in silence."""
+        return self._run * 1000 / RATE_HZ
+
+    @property
+    def silence_ms(self) -> float:
+        return self.silence * 1000 / RATE_HZ
+
+    @property
+    def quiet_ms(self) -> float:
+        return self.quiet * 1000 / RATE_HZ
+
+    @property
+    def interrupting(self) -> bool:
+        """Whether the speech going on is long and sure enough to cut the agent off."""
+        options = self.options
+        if self.run_ms >= options.interrupt_ms:
+            return True
+        return self.run_ms >= options.interrupt_sure_ms and self._peak >= options.interrupt_sure
+
+    def frame(self, probability: float, missing: float) -> Speech:
+        """Take in one frame: how likely it is speech (0..1), and the part of it (0..1) that no packet brought."""
+        self.now += FRAME_SAMPLES
+        self._gone = self._gone + FRAME_SAMPLES * missing if missing else 0.0
+        speaking = probability >= (self.options.silence_below if self._run else self.options.speech_above)
+        if not speaking or missing > 0.5:
+            self._run, self._peak = 0, 0.0
+            stopped = self._gone * 1000 / RATE_HZ >= self.options.no_packets_ms
+            lapse = FRAME_SAMPLES if stopped else FRAME_SAMPLES * (1.0 - missing)
+            self.silence += lapse
+            self.quiet += lapse
+            return Speech.NOTHING
+        self._run += FRAME_SAMPLES
+        self._peak = max(self._peak, probability)
+        if self.in_turn:
+            resumed = self.silence > 0
+            self._still_speaking()
+            return Speech.RESUMED if resumed else Speech.NOTHING
+        if self.run_ms >= self.options.start_ms or self.interrupting:
+            self.in_turn = True
+            self.turn_start = self.now - self._run
+            self._still_speaking()
+            return Speech.BEGAN
+        return Speech.NOTHING
+
+    def end_turn(self) -> None:
+        self.in_turn = False
+
+    def hush(self) -> None:
+        """Begin to wait for the caller anew: the agent has just spoken, or something else happened."""
+        self.quiet = 0.0
+
+    def _still_speaking(self) -> None:
+        self.speech_end = self.now
+        self.silence = 0.0
+        self.quiet = 0.0
+
+
+_BACKCHANNELS = frozenset(
+    """ah aha alright cool fine good great hm hmm huh i i'm listening mhm mm mmhm mmhmm mm-hmm nice oh ok okay perfect
+    right sure see thanks uh uhuh uhhuh uh-huh um understood yeah yep yes yup""".split()
+)
+_LONGEST_BACKCHANNEL = 4
+_WORD = re.compile(r"[a-z][a-z'-]*|\d+")
+
+
+def is_backchannel(words: str) -> bool:
+    """Whether `words` only say "I am listening", as people do while another speaks. English."""
+    said = _WORD.findall(words.lower()[:200])
+    return 0 < len(said) <= _LONGEST_BACKCHANNEL and all(word.strip("-'") in _BACKCHANNELS for word in said)
