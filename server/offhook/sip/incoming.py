@@ -1,0 +1,144 @@
+"""A call that comes in, from INVITE to ACK: ringing, answering, refusing, a caller who gives up (RFC 3261 13.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from offhook.sip import sdp, sessiontimer
+from offhook.sip.dialog import Dialog
+from offhook.sip.events import Answered, By, Cancelled, Confirmed
+from offhook.sip.message import Request
+from offhook.sip.sdp import Agreed, Description, Direction, LocalMedia, NotAcceptable
+from offhook.sip.session import ALLOW, Services, Session, State, Timer
+from offhook.sip.transaction import InviteServer, ServerTransaction
+
+PROVISIONAL_EVERY_S = 60.0
+"""RFC 3261 13.3.1.1: a proxy gives up after three minutes without a provisional response."""
+
+
+class IncomingSession(Session):
+    """After `IncomingCall`, exactly one of `Cancelled` and `Ended` will be told, whoever ends it."""
+
+    def __init__(
+        self,
+        services: Services,
+        transaction: InviteServer,
+        dialog: Dialog,
+        description: Description | None,
+        granted: sessiontimer.Granted,
+    ) -> None:
+        request = transaction.request
+        super().__init__(services, request.call_id, str(request.sender.uri), None)
+        self._dialog = dialog
+        self._invite = transaction
+        self._description = description
+        self._granted = granted
+        self._early: LocalMedia | None = None
+        self._provisional: tuple[int, bytes] = (100, b"")
+        self._learn(request)
+        services.adopt(self, dialog)
+
+    # --- verbs
+
+    def ring(self, early: LocalMedia | None = None) -> Agreed | None:
+        """Say that it rings: 180, or 183 with early media from `early` where the caller made an offer.
+
+        Returns what early media was agreed. The answer given early is binding: `accept` repeats it."""
+        if self.state not in (State.TRYING, State.EARLY):
+            return None
+        self._enter(State.EARLY)
+        body = b""
+        if early is not None and self._description is not None and self._early is None:
+            try:
+                self.agreed = sdp.agree(self._description.media, early)
+            except NotAcceptable as fault:
+                self.reject(488, str(fault))
+                return None
+            self._early = self.local = early
+            body = sdp.write_answer(self._description, early, self.agreed, self._origin)
+        self._provisional = (183, body) if body else (180, b"")
+        self._send_provisional()
+        self._services.watch(self)
+        return self.agreed
+
+    def accept(self, media: LocalMedia) -> Agreed | None:
+        """Answer the call with our audio at `media`.
+
+        Returns what was agreed; None where the offer was left to us (`Answered` tells once the ACK brings the
+        answer), where the call was over already, or where no codec is common (then it is refused with 488)."""
+        if self.state not in (State.TRYING, State.EARLY):
+            return None
+        media = self._early or media
+        self.timers.pop(Timer.PROVISIONAL, None)
+        request, flow = self._invite.request, self._invite.flow
+        if self._description is None:
+            body = sdp.write_offer(media, Direction.SENDRECV, self._origin)
+        else:
+            try:
+                self.agreed = sdp.agree(self._description.media, media)
+            except NotAcceptable as fault:
+                self.reject(488, str(fault))
+                return None
+            self._peer_origin = self._description.origin
+            body = sdp.write_answer(self._description, media, self.agreed, self._origin)
+        self.local = media
+        self._enter(State.ACCEPTED)
+        self._start_timer(self._granted.refresh)
+        response = self._success(request, self._granted, flow, body)
+        self._accepted(self._invite, response, wants_answer=self._description is None)
+        self._services.watch(self)
+        return self.agreed
+
+    def reject(self, status: int, reason: str = "", headers: Iterable[tuple[str, str]] = ()) -> None:
+        """Refuse the call with a final `status` from 300 to 699; `reason` is the phrase beside it.
+
+        Raises ValueError where `status` is not final or is a success."""
+        if not 300 <= status <= 699:
+            raise ValueError(f"a call cannot be refused with {status}; give a status from 300 to 699")
+        if self.state in (State.TRYING, State.EARLY):
+            refusal = self._response(self._invite.request, status, reason, headers)
+            self._services.respond(self._invite, refusal)
+            self._end(By.US, reason or refusal.reason, status)
+
+    def hang_up(self, cause: str = "hung up") -> None:
+        """End the call: BYE where it stands, 480 where it was never answered."""
+        if self.state in (State.TRYING, State.EARLY):
+            self._services.respond(self._invite, self._response(self._invite.request, 480))
+            self._end(By.US, cause, 480)
+        else:
+            super().hang_up(cause)
+
+    # --- what the user agent tells us
+
+    def cancelled(self, transaction: InviteServer) -> None:
+        if transaction is not self._invite:
+            return super().cancelled(transaction)
+        if self.state in (State.TRYING, State.EARLY):  # 9.2: a CANCEL after the final response has no effect
+            self._services.respond(transaction, self._response(transaction.request, 487))
+            self._reported_end = True
+            self._services.report(Cancelled(self))
+            self._close()
+
+    def _on_bye(self, transaction: ServerTransaction, request: Request) -> None:
+        if self.state in (State.TRYING, State.EARLY):  # 15.1.2: pending requests get 487
+            self._services.respond(self._invite, self._response(self._invite.request, 487))
+        super()._on_bye(transaction, request)
+
+    def _confirmed(self) -> None:
+        if not self._reported_end:
+            self._services.report(Confirmed(self))
+
+    def _answered_by_ack(self) -> None:
+        if self.agreed is not None and not self._reported_end:
+            self._services.report(Answered(self, self.agreed))
+
+    def _fired(self, timer: Timer) -> None:
+        if timer is Timer.PROVISIONAL and self.state is State.EARLY:
+            self._send_provisional()
+
+    def _send_provisional(self) -> None:
+        status, body = self._provisional
+        headers = [("Contact", self._services.contact(self._invite.flow)), ("Allow", ALLOW)]
+        response = self._response(self._invite.request, status, headers=headers, body=body)
+        self._services.respond(self._invite, response)
+        self.timers[Timer.PROVISIONAL] = self._services.now() + PROVISIONAL_EVERY_S
