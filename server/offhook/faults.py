@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 MAX_FAULTS = 100
+_FEW = 15
+_MANY = 1_000  # of time zones there are 600
 UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -98,14 +100,16 @@ def quoted(text: str) -> str:
 
 
 def one_of(names: Iterable[str]) -> str:
-    """`a, b or c`."""
+    """`a, b or c`; of very many the first few."""
     known = list(names)
+    if len(known) > _FEW:
+        return f"{', '.join(known[:_FEW])} or one of {len(known) - _FEW} more"
     return known[0] if len(known) == 1 else f"{', '.join(known[:-1])} or {known[-1]}" if known else "nothing here"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """` (did you mean X?)` where a known name is close to `name`, else nothing."""
-    close = difflib.get_close_matches(name[:80], list(known), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name[:80], list(known)[:_MANY], n=1, cutoff=0.6)
     return f" (did you mean {close[0]}?)" if close else ""
 
 

@@ -369,6 +369,9 @@ class _Builder:
             else:
                 if key.value == "<<" and key.style == "plain":
                     self._fault(key.line, key.column, "Y006", "merge keys are not used here", "write the keys out")
+                if isinstance(value, Scalar) and not value.value and value.line > key.line and value.style == "plain":
+                    # The parser places a value left out at whatever comes next; the writer looks at its key.
+                    value = Scalar(self._source, key.line, key.column, "", "plain")
                 entries[key.value] = (key, value)
         self._add(Mapping(self._source, line, column, tuple(entries.values())))
 

@@ -69,6 +69,23 @@ def reach(plan: Plan, starts: Iterable[Node]) -> set[Node]:
     return reached
 
 
+def leading_to(plan: Plan, targets: Iterable[Node]) -> set[Node]:
+    """All steps from which one of `targets` can be come to, themselves included."""
+    before: dict[Node, list[Node]] = {}
+    for node in nodes(plan):
+        for edge in edges(plan, node):
+            if edge.to is not None:
+                before.setdefault(edge.to, []).append(node)
+    found: set[Node] = set()
+    waiting = list(targets)
+    while waiting:
+        node = waiting.pop()
+        if node not in found:
+            found.add(node)
+            waiting += before.get(node, [])
+    return found
+
+
 def certain(plan: Plan) -> Mapping[Node, frozenset[str]]:
     """For each step that can be reached, which of `CERTAIN` hold on every way to it."""
     held: dict[Node, frozenset[str]] = dict.fromkeys(entries(plan), frozenset())

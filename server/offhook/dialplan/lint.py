@@ -165,27 +165,26 @@ def _unset_facts(place: Place, test: Expression, held: frozenset[str]) -> Iterat
 def _languages(plan: Plan) -> Iterator[Finding]:
     """Prompts that have no words for a caller who reaches them. Guards' flows can be reached in every language."""
     guarded = [graph.Node(guard.go, 0) for guard in plan.guards if guard.go]
-    first_with = {(number.flow, number.language): number for number in reversed(tuple(plan.numbers.values()))}
-    said: set[tuple[Place, str, str]] = set()
-    for (flow, language), number in first_with.items():
-        for node in sorted(graph.reach(plan, [graph.Node(flow, 0), *guarded])):
+    for language in dict.fromkeys(number.language for number in plan.numbers.values()):
+        numbers = [number for number in plan.numbers.values() if number.language == language]
+        starts = dict.fromkeys(graph.Node(number.flow, 0) for number in numbers)
+        for node in sorted(graph.reach(plan, [*starts, *guarded])):
             step = graph.step_at(plan, node)
             for name in _prompts_of(step):
-                if plan.prompts.find(name, language) is not None or (step.place, language, name) in said:
-                    continue
-                said.add((step.place, language, name))
-                what = f"the prompt {quoted(name)} has no text in {language}, which {number.number} speaks"
-                yield Code.PROMPT_LANGUAGE, step.place, what, f"add {name}: {{{language}: ...}} under prompts"
+                if plan.prompts.find(name, language) is None:
+                    what = f"the prompt {quoted(name)} has no text in {language}, which {numbers[0].number} speaks"
+                    yield Code.PROMPT_LANGUAGE, step.place, what, f"add {name}: {{{language}: ...}} under prompts"
 
 
 def _people(plan: Plan, reached: set[graph.Node]) -> Iterator[Finding]:
+    people = [node for node in graph.nodes(plan) if isinstance(graph.step_at(plan, node), Dial | Voicemail)]
+    hopeful = graph.leading_to(plan, people)
     for node in sorted(reached):
         step = graph.step_at(plan, node)
         if not isinstance(step, Agent):
             continue
         target = next(edge.to for edge in graph.edges(plan, node) if edge.exit == "human")
-        after = graph.reach(plan, [target] if target is not None else [])
-        if not any(isinstance(graph.step_at(plan, later), Dial | Voicemail) for later in after):
+        if target not in hopeful:
             what = f"a caller who asks {step.use} for a person never reaches one"
             mend = "let `human` lead to a `dial` or a `voicemail`"
             yield Code.NO_PERSON, step.handled["human"].place, what, mend

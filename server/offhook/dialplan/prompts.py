@@ -51,7 +51,8 @@ class Prompts:
         """The words for a `say`: the prompt where one is named, else what was written."""
         if not is_name(text_or_name):
             return text_or_name
-        return self.find(text_or_name, language) or text_or_name
+        # A guard's flow can be entered for a number that is not in the plan, in a language no one wrote for.
+        return self.find(text_or_name, language) or next(iter(self.texts.get(text_or_name, {}).values()), text_or_name)
 
     def disclosure(self, what: Iterable[str], language: str) -> str:
         """The words that disclose `what` (`ai`, `recording`)."""

@@ -112,7 +112,11 @@ class Reader:
     def _version(self, top: Table) -> None:
         version = top.get("dialplan")
         if not isinstance(version, Scalar) or version.value != "1":
-            Code.VERSION.note(version or top, "the file does not say which format it has", "write `dialplan: 1`")
+            Code.VERSION.note(
+                version if version is not None else top,
+                "the file does not say which format it has",
+                "write `dialplan: 1`",
+            )
 
     def _timezone(self, top: Table) -> None:
         node = top.need("timezone", "the dial plan")
@@ -215,10 +219,12 @@ class Reader:
         table = node.as_mapping("`numbers`") if node is not None else None
         if node is None or (table is not None and not len(table)):
             mend = 'add one, as in numbers: {"+15550100": {flow: front-door, lang: en}}'
-            Code.NO_NUMBERS.note(node or top, "the plan has no numbers", mend)
+            Code.NO_NUMBERS.note(table if table is not None else top, "the plan has no numbers", mend)
         numbers: dict[str, Number] = {}
         seen: dict[str, int] = {}
         for key, value in table or ():
+            if key.source.faults.full:
+                break
             number = self._number_text(key, key.value)
             if number is None:
                 continue
@@ -247,7 +253,7 @@ class Reader:
         return Number(place(key), number, name, language, trunk, voice)
 
     def _guard(self, node: Node) -> Guard | None:
-        table = node.as_mapping("a guard")
+        table = node.as_mapping("a guard") if not node.source.faults.full else None
         if table is None:
             return None
         table.only(("if", "reject", "dial", "go"), "a guard")

@@ -51,7 +51,7 @@ class Context(Protocol):
 
 def read_step(context: Context, node: Node) -> Step | None:
     """The step at `node`; None where something about it was noted as wrong."""
-    table = node.as_mapping("a step")
+    table = node.as_mapping("a step") if not node.source.faults.full else None
     if table is None:
         return None
     named = [key for key, _ in table if key.value in KINDS]
@@ -242,7 +242,7 @@ def _exits(context: Context, table: Table, kind: type[Step]) -> dict[str, Handle
     if missing:
         what = f"`{kind.kind}` does not say what follows {one_of(missing).replace(' or ', ' and ')}"
         mend = f"add `{missing[0]}: {{go: some-flow}}` or `{missing[0]}: next` under exits"
-        Code.EXIT_MISSING.note(written or table, what, mend)
+        Code.EXIT_MISSING.note(table, what, mend)
     return handled if sound and not missing else None
 
 
