@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 from hypothesis import given
@@ -58,10 +57,26 @@ def test_a_timeline_read_back_from_disk_gives_the_same(tmp_path: Path) -> None:
     assert explain(read) == explain(written)
 
 
-def test_the_order_of_writing_does_not_matter_where_times_differ() -> None:
-    straight = [Entry(t + n / 1000, event) for n, (t, event) in enumerate(ORDER_CALL)]
-    mixed = random.Random(7).sample(straight, len(straight))
-    assert folds.turns(mixed) == folds.turns(straight)
+def test_what_the_media_core_reports_may_be_written_late() -> None:
+    """The worker's and the core's events reach the timeline on their own roads: each in order, not the two together."""
+    core = [(t, event) for t, event in ORDER_CALL if isinstance(event, TalkBegan | TalkEnded)]
+    rest = [(t, event) for t, event in ORDER_CALL if not isinstance(event, TalkBegan | TalkEnded)]
+    assert folds.turns(entries(*rest, *core)) == folds.turns(entries(*ORDER_CALL))
+    assert folds.turns(entries(*core, *rest)) == folds.turns(entries(*ORDER_CALL))
+
+
+def test_an_interruption_placed_before_the_utterance_it_cut_is_still_its_own() -> None:
+    """`interrupted` is placed where the caller began, which may be before the agent's words were on their way."""
+    turns = folds.turns(
+        entries(
+            (1_050, SpeechStarted(1, "Hello.")),
+            (1_060, TalkBegan()),
+            (1_000, Interrupted(1, "", "Hello.")),
+            (1_200, TalkEnded()),
+            (1_210, WordsSpoken(1, "")),
+        )
+    )
+    assert turns == [Turn(Who.AGENT, "", 1_060, 1_200, interrupted=True, unsaid="Hello.")]
 
 
 def test_the_summary_says_what_the_call_came_to() -> None:
@@ -224,10 +239,10 @@ def test_explain_says_why_the_call_went_as_it_did() -> None:
         "0:00.0  Answered, with ulaw in packets of 20 ms.",
         "0:00.0  Step disclose (front-door.yaml:14): ai, recording.",
         "0:03.0  The caller was told of: ai, recording (in en-US).",
-        "0:03.0  Step disclose left by exit done: went on with the next step.",
+        "0:03.0  Step disclose left by exit done.",
         "0:03.0  Step record (front-door.yaml:15): keep 30d.",
         "0:03.0  Recording began, to be kept 30d.",
-        "0:03.0  Step record left by exit recording: went on with the next step.",
+        "0:03.0  Step record left by exit recording.",
         "0:03.1  Step agent (front-door.yaml:17): order-desk@1.",
         "0:03.1  Agent order-desk@1 joined (model cascade, slot 2).",
         "0:08.1  The caller's turn was taken to be over 300 ms after their speech: the order number is complete.",
@@ -240,7 +255,7 @@ def test_explain_says_why_the_call_went_as_it_did() -> None:
         "0:12.2  The caller's turn was taken to be over 300 ms after their speech: silence of 300 ms.",
         '0:12.2  Decided on "No, thanks, bye": small-talk.',
         "0:13.4  The agent left with exit resolved: the caller said goodbye.",
-        "0:13.4  Step agent left by exit resolved, outcome order-status, tag wismo: went on with the next step.",
+        "0:13.4  Step agent left by exit resolved, outcome order-status, tag wismo.",
         "0:13.5  The caller pressed 1.",
         "0:13.6  The caller pressed #.",
         "0:13.7  Recording ended: the call ended.",

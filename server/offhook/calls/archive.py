@@ -280,7 +280,8 @@ def _end_timeline(folder: CallFolder) -> None:
     folder.path.mkdir(parents=True, exist_ok=True)
     _end_last_line(folder.timeline)
     timeline = Timeline(folder.timeline, lambda: end_ms)
-    if any(isinstance(entry.event, RecordingStarted) for entry in entries):
+    recording = [entry.event for entry in entries if isinstance(entry.event, RecordingStarted | RecordingEnded)]
+    if recording and isinstance(recording[-1], RecordingStarted):
         timeline.append(RecordingEnded("the server stopped during the call"))
     timeline.append(CallEnded(by="cut", cause="the server stopped during the call"))
     timeline.close()

@@ -82,9 +82,8 @@ def _of_the_plan(event: Happening) -> str | None:
         case StepBegan(step=step, where=where, detail=detail):
             return f"Step {step} ({where}){': ' + detail if detail else ''}."
         case StepLeft(step=step, exit=exit, go=go, outcome=outcome, tag=tag):
-            on = f"went to flow {go}" if go else "went on with the next step" if exit != "hangup" else "ended the call"
             also = "".join(f", {name} {value}" for name, value in (("outcome", outcome), ("tag", tag)) if value)
-            return f"Step {step} left by exit {exit}{also}: {on}."
+            return f"Step {step} left by exit {exit}{also}{f', on to flow {go}' if go else ''}."
         case Disclosed(what=what, language=language):
             return f"The caller was told of: {', '.join(what)} (in {language})."
         case RecordingStarted(keep=keep):

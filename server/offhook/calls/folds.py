@@ -137,9 +137,11 @@ class Summary:
 
 def turns(entries: Iterable[Entry]) -> list[Turn]:
     """The conversation: caller's, agent's and prompts' turns, by when they began."""
-    ordered = in_order(entries)
+    written = list(entries)
+    ordered = in_order(written)
     talks = _talks(ordered)
-    said = [*_caller_turns(ordered), *_agent_turns(ordered, talks), *_prompts(ordered)]
+    # What the worker reports is in order as it was written: its `t` may lie well before, at the sound it is about.
+    said = [*_caller_turns(written), *_agent_turns(written, talks), *_prompts(ordered)]
     return sorted(said, key=lambda turn: (turn.start_ms, turn.end_ms))
 
 
@@ -150,10 +152,11 @@ def transcript(entries: Iterable[Entry]) -> str:
 
 def summary(entries: Iterable[Entry]) -> Summary:
     """The call in figures."""
-    ordered = in_order(entries)
+    written = list(entries)
+    ordered = in_order(written)
     started = _first(ordered, CallStarted) or CallStarted("", "", "", "", "", "")
     ended = _first(ordered, CallEnded)
-    conversation = [turn for turn in turns(ordered) if turn.who is not Who.PROMPT]
+    conversation = [turn for turn in turns(written) if turn.who is not Who.PROMPT]
     responses = tuple(turn.response_ms for turn in conversation if turn.response_ms is not None)
     counted = _first(ordered, MediaCounted)
     marks = recording_marks(ordered)
@@ -250,13 +253,13 @@ class _CallerTurn:
         return Turn(Who.CALLER, " ".join(words.text.strip() for words in self.words), start, max(start, end))
 
 
-def _caller_turns(ordered: Sequence[Entry]) -> list[Turn]:
+def _caller_turns(written: Sequence[Entry]) -> list[Turn]:
     """A turn runs from its first sign, speech or words, to `TurnEnded`. Words may be reported after that and still
     belong before it, or never, by a model that needs none; but a sound that came to nothing, neither words nor an
     end, is no turn."""
     found: list[_CallerTurn] = []
     open_turn: _CallerTurn | None = None
-    for entry in ordered:
+    for entry in written:
         match entry.event:
             case TurnStarted():
                 if open_turn is None:
@@ -313,18 +316,18 @@ def _talks(ordered: Sequence[Entry]) -> list[_Talk]:
             talks.append(_Talk(began, entry.t))
             began = None
     if began is not None:
-        talks.append(_Talk(began, _end_ms(ordered)))
+        talks.append(_Talk(began, max(began, _end_ms(ordered))))
     return talks
 
 
-def _utterances(ordered: Sequence[Entry], talks: Sequence[_Talk]) -> list[_Utterance]:
+def _utterances(written: Sequence[Entry], talks: Sequence[_Talk]) -> list[_Utterance]:
     found: list[_Utterance] = []
 
     def latest(number: int) -> _Utterance | None:
         # A worker that took over numbers its utterances from the start again: the newest of a number is meant.
         return next((utterance for utterance in reversed(found) if utterance.number == number), None)
 
-    for entry in ordered:
+    for entry in written:
         match entry.event:
             case SpeechStarted(utterance=number, text=text):
                 at = next((n for n, talk in enumerate(talks) if talk.ended_ms > entry.t), None)
@@ -337,15 +340,14 @@ def _utterances(ordered: Sequence[Entry], talks: Sequence[_Talk]) -> list[_Utter
                 if (said := latest(number)) is not None:
                     said.interrupted, said.unsaid = True, unsaid
                     said.heard = heard if said.heard is None else said.heard
-                    said.over_ms = said.over_ms or entry.t
     return found
 
 
-def _agent_turns(ordered: Sequence[Entry], talks: Sequence[_Talk]) -> list[Turn]:
-    responses = _responses(ordered, talks)
-    heard_at = [entry.t for entry in ordered if isinstance(entry.event, TurnEnded | WordsHeard)]
+def _agent_turns(written: Sequence[Entry], talks: Sequence[_Talk]) -> list[Turn]:
+    responses = _responses(written, talks)
+    heard_at = [entry.t for entry in written if isinstance(entry.event, TurnEnded | WordsHeard)]
     found: list[Turn] = []
-    for utterance in _utterances(ordered, talks):
+    for utterance in _utterances(written, talks):
         text = utterance.meant if utterance.heard is None else utterance.heard
         turn = Turn(
             Who.AGENT,
@@ -386,19 +388,19 @@ def _utterance_end_ms(utterance: _Utterance, talks: Sequence[_Talk]) -> float:
     if utterance.talk is None:
         return utterance.start_ms
     if utterance.over_ms is None:
-        return talks[utterance.talk].ended_ms
+        return max(utterance.start_ms, talks[utterance.talk].ended_ms)
     begun_by_then = [talk for talk in talks[utterance.talk :] if talk.began_ms < utterance.over_ms]
     talk = begun_by_then[-1] if begun_by_then else talks[utterance.talk]
     return max(utterance.start_ms, min(utterance.over_ms, talk.ended_ms))
 
 
-def _responses(ordered: Sequence[Entry], talks: Sequence[_Talk]) -> dict[int | None, float]:
+def _responses(written: Sequence[Entry], talks: Sequence[_Talk]) -> dict[int | None, float]:
     """For each talk that answers a turn of the caller: the response time.
 
     A turn is answered by the first talk that begins after it, unless the caller spoke again before, or the agent was
     talking all the while."""
     found: dict[int | None, float] = {}
-    ends = [(entry.t, entry.event.speech_end) for entry in ordered if isinstance(entry.event, TurnEnded)]
+    ends = [(entry.t, entry.event.speech_end) for entry in written if isinstance(entry.event, TurnEnded)]
     for place, (decided_ms, speech_end_ms) in enumerate(ends):
         if any(talk.began_ms < speech_end_ms and talk.ended_ms > decided_ms + SLACK_MS for talk in talks):
             continue
