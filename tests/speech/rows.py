@@ -58,7 +58,7 @@ class Core:
             s.cut_done[slot] = s.cut_seq[slot]
         taken = int(s.taken[slot])
         n = min(samples, int(s.spoken[slot]) - taken)
-        audio = s.play[slot, (taken + np.arange(n)) % RING_SAMPLES]
+        audio: Pcm = s.play[slot, (taken + np.arange(n)) % RING_SAMPLES]
         s.taken[slot] = taken + n
         s.played[slot] += n
         return audio

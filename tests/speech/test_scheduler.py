@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from tests.speech.rows import PERSONA, Core, core, noise
 
 from offhook.speech.capacity import fits, phases_for
 from offhook.speech.contract import (
@@ -24,7 +25,6 @@ from offhook.speech.contract import (
 from offhook.speech.echo import EchoModel
 from offhook.speech.scheduler import ModelBroken, NotServed, Scheduler
 from offhook.speech.slots import RING_SAMPLES
-from tests.speech.rows import PERSONA, Core, core, noise
 
 MS = 1_000_000
 
@@ -504,3 +504,29 @@ def test_a_model_of_fixed_shape_takes_as_many_rows_as_it_has_once_it_fits() -> N
 def test_a_model_that_works_row_by_row_is_asked_what_one_more_row_takes_in_any_grouping() -> None:
     assert fits(step_ms=14, fixed_ms=0, rows=1, in_use=3, phases=4), "in one group four rows take 56 ms of 80"
     assert not fits(step_ms=14, fixed_ms=0, rows=1, in_use=4, phases=4), "five take 70"
+
+
+@pytest.mark.parametrize("packet_us", [19_900, 20_100])
+def test_a_row_follows_its_callers_clock(media: Core, packet_us: int) -> None:
+    """A caller's clock half a percent off (a hundred times what is usual) drifts by 100 ms in 20 s, further than a hop
+    is long: the row's phase has to go with it, or it is late at every hop, or further and further behind."""
+    model = Listener(8)
+    clock = Clock()
+    scheduler = Scheduler(model, media.segment, lambda epoch, event: None, clock)
+    scheduler.admit(0, media.bind(0), PERSONA)
+    begin_ns, packets, waits = clock.now, 0, []
+    while clock.now < begin_ns + 20_000 * MS:
+        clock.now += MS // 2
+        while begin_ns + packets * packet_us * 1000 <= clock.now:
+            media.hear(0, np.zeros(320, np.int16), begin_ns + packets * packet_us * 1000)
+            packets += 1
+        if clock.now >= scheduler.deadline_ns:
+            before = len(model.hops)
+            scheduler.tick()
+            if len(model.hops) > before:
+                waits.append(packets * 320 - len(model.hops) * HOP_SAMPLES)
+    stats = scheduler.stats()
+    assert stats.skipped_samples == 0
+    assert stats.late < 0.6 * stats.hops
+    behind = np.array(waits) - waits[0]
+    assert behind.max() <= 3 * 320, "what lies unheard after a hop does not grow"

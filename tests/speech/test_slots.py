@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.speech.rows import core, noise
 
 from offhook.speech.contract import HOP_SAMPLES
 from offhook.speech.slots import (
@@ -23,7 +24,6 @@ from offhook.speech.slots import (
     SegmentFault,
     create_segment,
 )
-from tests.speech.rows import core, noise
 
 HEADER_FILE = Path(__file__).resolve().parents[2] / "native" / "include" / "oh_slots.h"
 

@@ -43,7 +43,7 @@ MESSAGES: list[wire.Command | wire.Report] = [
     wire.Release(3, 7),
     wire.Ping(2),
     wire.Stop(),
-    wire.Ready(1234.5),
+    wire.Ready(1234.5, 8),
     wire.LoadFailed("no weights"),
     wire.Admitted(1),
     wire.Refused(1, "full", "8 of 8"),
@@ -72,7 +72,7 @@ def test_every_event_of_the_contract_is_among_those_tried() -> None:
 
 def test_messages_do_not_travel_in_the_wrong_direction() -> None:
     with pytest.raises(WireError, match="from the edge"):
-        decode_command(encode(wire.Ready(1.0)))
+        decode_command(encode(wire.Ready(1.0, 8)))
     with pytest.raises(WireError, match="from a worker"):
         decode_report(encode(wire.Stop()))
 
@@ -89,9 +89,9 @@ def test_messages_do_not_travel_in_the_wrong_direction() -> None:
         (b'{"type":"Stop","now":true}\n', "missing or unknown 'now'"),
         (b'{"type":"Ping","ask":true}\n', "Ping.ask: expected a whole number"),
         (b'{"type":"Ping","ask":1.0}\n', "Ping.ask: expected a whole number"),
-        (b'{"type":"Ready","load_ms":"1"}\n', "Ready.load_ms: expected a number"),
-        (b'{"type":"Ready","load_ms":NaN}\n', "no number that JSON can say"),
-        (b'{"type":"Ready","load_ms":1' + b"0" * 400 + b"}\n", "Ready.load_ms: expected a number"),
+        (b'{"type":"Ready","capacity":1,"load_ms":"1"}\n', "Ready.load_ms: expected a number"),
+        (b'{"type":"Ready","capacity":1,"load_ms":NaN}\n', "no number that JSON can say"),
+        (b'{"type":"Ready","capacity":1,"load_ms":1' + b"0" * 400 + b"}\n", "Ready.load_ms: expected a number"),
         (b'{"type":"Deliver","slot":1,"epoch":1,"delivery":{"type":"Stop"}}\n', "is not one of ToolResult, Keys"),
         (b'{"type":"LoadFailed","why":null}\n', "expected text"),
         (b"[" * 100_000 + b"\n", "not a line of JSON"),

@@ -7,19 +7,19 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import pytest
+from tests.speech.rows import PERSONA, Core, core, noise
 
 from offhook.speech import contract
 from offhook.speech.contract import HOP_SAMPLES, Done, Json, Keys, Memo, Persona, ToolResult
 from offhook.speech.stats import SchedulerStats
 from offhook.speech.workers import Lost, NotAdmitted, Restored, Slot, SlotEvent, SpeechUnavailable, SpeechWorker
-from tests.speech.rows import PERSONA, Core, core, noise
 
 OBEDIENT = "tests.speech.models:Obedient"
 LIMIT_S = 20.0
@@ -72,6 +72,15 @@ async def until(slot: Slot, kind: type[E]) -> E:
     raise AssertionError("the slot was released")
 
 
+async def seen(condition: Callable[[], bool]) -> None:
+    """Wait until this holds."""
+    for _ in range(round(LIMIT_S / 0.02)):
+        if condition():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it did not come to pass")
+
+
 async def talk(media: Core, slots: list[int], seconds: float) -> dict[int, np.ndarray]:
     """Speak into the slots' rows in real time, each its own noise, 20 ms at a time; what came back to each."""
     said = {slot: [np.zeros(0, np.int16)] for slot in slots}
@@ -108,9 +117,7 @@ async def test_a_marker_in_one_rows_listen_ring_is_found_in_its_play_ring_and_in
         for slot in slots:
             media.hear(slot.number, np.zeros(4 * HOP_SAMPLES, np.int16), time.monotonic_ns())
         media.hear(marked, np.full(HOP_SAMPLES, 12_345, np.int16), time.monotonic_ns())
-        async with asyncio.timeout(LIMIT_S):
-            while not (media.segment.play == 12_345).any():
-                await asyncio.sleep(0.01)
+        await seen(lambda: bool((media.segment.play == 12_345).any()))
         rings = {int(row) for row in np.flatnonzero((media.segment.play == 12_345).any(axis=1))}
         assert rings == {marked}
         assert media.segment.speak_epoch[marked] == media.segment.epoch[marked]
@@ -158,8 +165,7 @@ async def test_a_killed_worker_is_replaced_and_the_conversation_goes_on(media: C
 async def test_with_a_standby_the_gap_is_short(media: Core) -> None:
     async with serving(media, standby=True) as speech:
         slot = await admitted(speech, media)
-        while len(_children()) < 2:
-            await asyncio.sleep(0.05)
+        await seen(lambda: len(_children()) == 2)
         await asyncio.sleep(1.0)
         began = time.monotonic()
         os.kill(speech.pid, signal.SIGKILL)
@@ -191,15 +197,42 @@ async def test_a_model_that_hangs_is_killed_and_replaced(media: Core) -> None:
         await speaking
 
 
-async def test_a_model_that_brings_its_process_down_leaves_its_last_words(media: Core) -> None:
+async def test_a_model_that_brings_its_process_down_twice_is_replaced_twice(media: Core) -> None:
     async with serving(media, OBEDIENT) as speech:
         slot = await admitted(speech, media)
-        slot.deliver(Keys("4"))
-        speaking = asyncio.create_task(talk(media, [slot.number], 0.5))
-        why = (await until(slot, Lost)).why
-        assert "SIGABRT" in why and "models.py" in why
+        for restarts in (1, 2):
+            slot.deliver(Keys("4"))
+            speaking = asyncio.create_task(talk(media, [slot.number], 0.5))
+            assert (await until(slot, Lost)).why == "it was ended by SIGABRT"
+            await until(slot, Restored)
+            await speaking
+            assert speech.stats.restarts == restarts
+            await slot.admit(PERSONA, media.bind(slot.number))
+
+
+async def test_a_worker_lost_again_before_the_call_is_admitted_brings_another_restored(media: Core) -> None:
+    async with serving(media) as speech:
+        slot = await admitted(speech, media)
+        os.kill(speech.pid, signal.SIGKILL)
         await until(slot, Restored)
-        await speaking
+        # The worker dies between `Restored` and the call's second admission, which therefore fails with "down".
+        os.kill(speech.pid, signal.SIGKILL)
+        await seen(lambda: not speech.up)
+        with pytest.raises(NotAdmitted) as refusal:
+            await slot.admit(PERSONA, media.bind(slot.number))
+        assert refusal.value.reason == "down"
+        await until(slot, Restored)
+        await slot.admit(PERSONA, media.bind(slot.number))
+
+
+async def test_a_models_capacity_is_the_workers(media: Core) -> None:
+    async with serving(media, "tests.speech.models:Small") as speech:
+        assert (speech.capacity, speech.free) == (2, 2)
+        one, _ = reserved(speech), reserved(speech)
+        assert speech.free == 0
+        assert speech.reserve() is None and speech.refusal == "full"
+        one.release()
+        assert speech.free == 1 and reserved(speech).number not in (one.number, 1)
 
 
 async def test_a_long_admission_is_not_taken_for_a_hang(media: Core) -> None:
@@ -357,13 +390,11 @@ async def test_a_worker_does_not_outlive_the_edge(media: Core, tmp_path: Path) -
     )
     edge = await asyncio.create_subprocess_exec(sys.executable, program, stdout=asyncio.subprocess.PIPE)
     assert edge.stdout is not None
-    async with asyncio.timeout(LIMIT_S):
-        worker = int(await edge.stdout.readline())
-        os.kill(worker, 0)
-        edge.kill()
-        await edge.wait()
-        while _alive(worker):
-            await asyncio.sleep(0.02)
+    worker = int(await edge.stdout.readline())
+    assert _alive(worker)
+    edge.kill()
+    await edge.wait()
+    await seen(lambda: not _alive(worker))
 
 
 async def test_the_face_works_on_uvloop_as_well(media: Core) -> None:

@@ -26,7 +26,7 @@ def phases_for(step_ms: float, present: int) -> int:
 
 def fits(step_ms: float, fixed_ms: float, rows: float, in_use: int, phases: int) -> bool:
     """Whether one call more than the `in_use` can be served on time: a step takes `step_ms` (p99) with `rows` in it on
-    average and `fixed_ms` with none, in `phases` groups now; with fewer groups each step has more rows and more time."""
+    average and `fixed_ms` with none, in `phases` groups now; with fewer groups a step has more rows and more time."""
     fixed_ms = min(fixed_ms, step_ms)
     per_row_ms = (step_ms - fixed_ms) / max(1.0, rows)
     return any(

@@ -58,13 +58,13 @@ class WorkerProcess:
         loop = asyncio.get_running_loop()
         self.pid = process.pid
         self.load_ms = 0.0
+        self.capacity = 0
         self._process, self._reader, self._writer = process, reader, writer
         self._on_report, self._silence_limit_s = on_report, silence_limit_s
         self._ready: asyncio.Future[float] = loop.create_future()
         self._why = ""  # why it was killed, where that was decided here
         self._last_words: deque[str] = deque(maxlen=STDERR_LINES_KEPT)
         self._last_sign = loop.time()
-        self._stopping = False
         self._life = asyncio.create_task(self._live(), name=f"speech-worker-{self.pid}")
 
     @classmethod
@@ -82,6 +82,7 @@ class WorkerProcess:
     ) -> WorkerProcess:
         """Start a worker and return once its model is loaded. Raises SpeechUnavailable."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        ours.setblocking(False)
         try:
             with theirs:
                 process = await asyncio.create_subprocess_exec(
@@ -94,9 +95,11 @@ class WorkerProcess:
                     stderr=asyncio.subprocess.PIPE,
                 )
             reader, writer = await asyncio.open_unix_connection(sock=ours, limit=2 * LINE_LIMIT)
-        except OSError as error:
-            ours.close()
-            raise SpeechUnavailable(f"the speech worker could not be started with {python}: {error}") from None
+        except BaseException as error:
+            ours.close()  # should the process be there already, it ends by this
+            if isinstance(error, OSError):
+                raise SpeechUnavailable(f"the speech worker could not be started with {python}: {error}") from None
+            raise
         worker = cls(process, reader, writer, on_report, silence_limit_s)
         try:
             worker.load_ms = await asyncio.wait_for(asyncio.shield(worker._ready), ready_limit_s)
@@ -124,7 +127,6 @@ class WorkerProcess:
 
     async def stop(self) -> None:
         """Ask it to end, kill it if it does not."""
-        self._stopping = True
         self.send(Stop())
         try:
             await asyncio.wait_for(self.ended(), STOP_LIMIT_S)
@@ -151,9 +153,9 @@ class WorkerProcess:
         await asyncio.gather(*chores, return_exceptions=True)
         self._writer.close()
         why = self._why or _death(code)
-        if self._last_words and not self._stopping and not self._why:
-            why += "; its last words: " + " | ".join(self._last_words)
         if not self._ready.done():
+            if self._last_words and not self._why:
+                why += "; its last words: " + " | ".join(self._last_words)
             self._ready.set_exception(SpeechUnavailable(f"the speech worker ended before it was ready: {why}"))
             self._ready.exception()  # retrieved: nobody may be waiting any more
         return why
@@ -172,7 +174,8 @@ class WorkerProcess:
                 return
             self._last_sign = asyncio.get_running_loop().time()
             match report:
-                case Ready(load_ms):
+                case Ready(load_ms, capacity):
+                    self.capacity = capacity
                     if not self._ready.done():
                         self._ready.set_result(load_ms)
                 case LoadFailed(why):

@@ -82,7 +82,9 @@ class Scheduler:
         self.phases = BEATS
         """Phase groups in force."""
         self._segment, self._report, self._clock_ns = segment, report, clock_ns
-        self._capacity: int | None = getattr(model, "capacity", None)
+        hint: int | None = getattr(model, "capacity", None)
+        self.capacity = model.slots if hint is None else min(hint, model.slots)
+        """Conversations at most, by the rows there are and the model's own hint."""
         self._every_tick: bool = getattr(model, "every_tick", False)
         self._origin_ns = clock_ns()
         self._beat = 1  # the next one to be served
@@ -114,7 +116,7 @@ class Scheduler:
     def can_admit(self) -> str:
         """Empty where one more conversation could be served on time; else `full` or `too slow`."""
         in_use = int(self._held.sum())
-        if in_use >= self.slots or (self._capacity is not None and in_use >= self._capacity):
+        if in_use >= self.capacity:
             return "full"
         now_s = self._clock_ns() / 1e9
         steps = self._step_times.recent(now_s)
@@ -144,7 +146,7 @@ class Scheduler:
             )
         if reason := self.can_admit():
             raise self._refusal(
-                reason, f"{int(self._held.sum())} of {self.slots} slots are in use and one more is too many"
+                reason, f"{self.in_use} of {self.capacity} conversations are being held, one more is too many"
             )
         try:
             self.model.admit(slot, persona)

@@ -21,7 +21,7 @@ MAGIC: Final = 0x31544F4C53484F
 VERSION: Final = 1
 RING_SAMPLES: Final = 65_536
 HEADER_BYTES: Final = 4096
-MAX_SLOTS: Final = 4096
+MAX_SLOTS: Final = 65_536
 
 HEADER: Final = np.dtype(
     {

@@ -73,9 +73,10 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The model is loaded and the scheduler runs."""
+    """The model is loaded and the scheduler runs; `capacity` is how many conversations it takes at most."""
 
     load_ms: float
+    capacity: int
 
 
 @dataclass(frozen=True, slots=True)

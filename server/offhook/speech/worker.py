@@ -90,7 +90,7 @@ class Worker:
         # What was loaded stays: the collector need not go through it again while a hop is waiting.
         gc.collect()
         gc.freeze()
-        self._say(Ready(load_ms))
+        self._say(Ready(load_ms, scheduler.capacity))
         count_at_ns = 0
         while True:
             self._done("wait")
@@ -214,7 +214,11 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     faulthandler.enable()
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OneLine("%(levelname)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
+    # A model's own threads may be at Python code when a tick is due: have them give way sooner than after 5 ms.
+    sys.setswitchinterval(0.001)
     control = socket.socket(fileno=chosen.control_fd)
     began = time.monotonic()
     try:
@@ -234,6 +238,13 @@ def main(arguments: list[str] | None = None) -> int:
         log.critical("%s", error)
         return 3
     return 0
+
+
+class _OneLine(logging.Formatter):
+    """A record with its traceback as the one line that the edge logs."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return " | ".join(super().format(record).splitlines())
 
 
 def _die_with(parent: int) -> None:

@@ -61,7 +61,8 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """A fresh worker is ready: bind the port again for a new epoch, then `admit` again with the last memo."""
+    """A fresh worker is ready: bind the port again for a new epoch, then `admit` again with the last memo. Should that
+    be refused with `down`, the worker was lost once more, and another `Restored` will come."""
 
 
 SlotEvent = Event | Lost | Restored
@@ -86,6 +87,7 @@ class Slot:
         self._worker = worker
         self._epoch = 0
         self._admitted = False
+        self._astray = False  # its conversation went with a worker and was not admitted again yet
         self._held = True
         self._queue: asyncio.Queue[SlotEvent | None] = asyncio.Queue()
 
@@ -95,8 +97,8 @@ class Slot:
         if not self._held:
             raise RuntimeError(f"slot {self.number} was released; reserve another")
         self._epoch = epoch
+        self._admitted = False
         await self._worker._admit(self, persona, epoch)
-        self._admitted = True
 
     async def events(self) -> AsyncIterator[SlotEvent]:
         """What the model reports of this conversation, and the fate of its worker, in order, until `release`. For one
@@ -126,15 +128,17 @@ class Slot:
         if self._held and epoch == self._epoch:
             self._queue.put_nowait(event)
 
-    def _lost(self, why: str) -> bool:
-        """The worker is gone. True where a conversation went with it."""
-        lost, self._admitted = self._admitted, False
-        if lost:
+    def _accepted(self) -> None:
+        self._admitted, self._astray = True, False
+
+    def _lost(self, why: str) -> None:
+        """The worker is gone, and the conversation, if there was one, with it."""
+        if self._admitted:
+            self._admitted, self._astray = False, True
             self._queue.put_nowait(Lost(why))
-        return lost
 
     def _restored(self) -> None:
-        if self._held:
+        if self._astray:
             self._queue.put_nowait(Restored())
 
 
@@ -171,7 +175,7 @@ class SpeechWorker:
         self._ready_limit_s, self._silence_limit_s, self._python = ready_limit_s, silence_limit_s, python
         self._free = deque(range(slots))
         self._held: dict[int, Slot] = {}
-        self._asked: dict[int, asyncio.Future[None]] = {}
+        self._asked: dict[int, tuple[Slot, asyncio.Future[None]]] = {}
         self._asks = 0
         self._before = SchedulerStats()  # what replaced workers had counted
         self._restarts = 0
@@ -188,6 +192,16 @@ class SpeechWorker:
     def pid(self) -> int:
         """The present worker's process, 0 where there is none."""
         return self._process.pid if self._process else 0
+
+    @property
+    def capacity(self) -> int:
+        """Conversations the worker takes at most; 0 while there is none."""
+        return min(self._slots, self._process.capacity) if self._process else 0
+
+    @property
+    def free(self) -> int:
+        """How many slots could be reserved now."""
+        return 0 if self.stats.refusal == "too slow" else max(0, self.capacity - len(self._held))
 
     async def start(self) -> None:
         """Return when the model is loaded. Raises SpeechUnavailable with a sentence where it does not load in time."""
@@ -216,10 +230,10 @@ class SpeechWorker:
         """A free slot, or None with `refusal` saying why not. The slot longest unused comes first."""
         if self._process is None:
             self.refusal = "down"
-        elif not self._free:
+        elif len(self._held) >= self.capacity:
             self.refusal = "full"
-        elif self.stats.refusal:
-            self.refusal = self.stats.refusal
+        elif self.stats.refusal == "too slow":
+            self.refusal = "too slow"
         else:
             slot = Slot(self, self._free.popleft())
             self._held[slot.number] = slot
@@ -237,7 +251,7 @@ class SpeechWorker:
             self._process.send(Admit(ask, slot.number, epoch, persona))
         except WireError as error:
             raise NotAdmitted("unfit", f"persona {persona.name} cannot be handed to the worker: {error}") from None
-        self._asked[ask] = answer
+        self._asked[ask] = slot, answer
         try:
             await asyncio.wait_for(answer, ADMIT_LIMIT_S)
         except (TimeoutError, asyncio.CancelledError) as error:
@@ -268,11 +282,12 @@ class SpeechWorker:
                 if slot is not None:
                     slot._happened(epoch, event)
             case Admitted(ask):
-                if (answer := self._asked.get(ask)) and not answer.done():
-                    answer.set_result(None)
+                if asked := self._asked.pop(ask, None):
+                    asked[0]._accepted()  # here and not when `admit` resumes: the worker may be lost before that
+                    asked[1].set_result(None)
             case Refused(ask, reason, why):
-                if (answer := self._asked.get(ask)) and not answer.done():
-                    answer.set_exception(NotAdmitted(reason, why))
+                if asked := self._asked.pop(ask, None):
+                    asked[1].set_exception(NotAdmitted(reason, why))
             case Counted(stats):
                 self._counted(process, stats)
 
@@ -294,7 +309,7 @@ class SpeechWorker:
             self._process = None
             log.error("speech worker lost", pid=process.pid, why=why, calls=len(self._held))
             self._before = dataclasses.replace(self.stats, in_use=0)
-            lost = self._tell_lost(why)
+            self._tell_lost(why)
             if loop.time() - began > LONGEST_BACK_OFF_S:
                 back_off_s = 0.0
             while True:
@@ -310,7 +325,7 @@ class SpeechWorker:
             self._restarts += 1
             self._install(process)
             log.info("speech worker replaced", pid=process.pid, load_ms=round(process.load_ms))
-            for slot in lost:
+            for slot in list(self._held.values()):
                 slot._restored()
 
     def _install(self, process: WorkerProcess) -> None:
@@ -343,12 +358,13 @@ class SpeechWorker:
             silence_limit_s=self._silence_limit_s,
         )
 
-    def _tell_lost(self, why: str) -> list[Slot]:
-        """Fail what was asked of the dead worker; the slots whose conversations went with it, told."""
-        for answer in self._asked.values():
-            if not answer.done():
-                answer.set_exception(NotAdmitted("down", f"the speech worker was lost: {why}"))
-        return [slot for slot in list(self._held.values()) if slot._lost(why)]
+    def _tell_lost(self, why: str) -> None:
+        """Fail what was asked of the dead worker, and tell the slots whose conversations went with it."""
+        asked, self._asked = self._asked, {}
+        for _, answer in asked.values():
+            answer.set_exception(NotAdmitted("down", f"the speech worker was lost: {why}"))
+        for slot in self._held.values():
+            slot._lost(why)
 
 
 def _sendable(delivery: Delivery) -> Delivery:
