@@ -24,6 +24,7 @@ from offhook.calls.verbs import CallFacts, CallOver
 from offhook.console.app import make_app, serving
 from offhook.console.status import LiveCall, NodeState, NodeStatus, WorkerStatus
 from offhook.dialplan import Plan, load_plan, normal_number, run
+from offhook.dialplan.plan import Disclose, Say, Voicemail
 from offhook.media import MediaCore, MediaError
 from offhook.media import slots as media_slots
 from offhook.settings import Settings, TrunkSettings
@@ -288,9 +289,9 @@ class Node:
             folder = archive.CallFolder(call.folder)
             for fault in await asyncio.to_thread(voicemail.cut_messages, call.folder, call.timeline.entries):
                 log.error("voicemail not kept as a file", why=fault)
-            ending, fault = await asyncio.to_thread(archive.close, folder, self.hall.store, call.facts.id)
-            if fault:
-                log.error("call.flac not made", why=fault)
+            ending, unmade = await asyncio.to_thread(archive.close, folder, self.hall.store, call.facts.id)
+            if unmade:
+                log.error("call.flac not made", why=unmade)
             self.metrics.call_ended(call.facts.trunk, ending.ended_by)
         except Exception:
             log.exception("call not closed properly")
@@ -310,8 +311,11 @@ class Node:
 
     async def _prepare_prompts(self) -> None:
         """Render what will be said for sure, so that no caller waits for it."""
-        for text in (conversation.HOLD_PHRASE, GOODBYE, *self.plan.prompts.texts()):
-            await self.hall.prompts.words(text)
+        for voice in {employee.agent.voice for employee in self.hall.employees.values()}:
+            await self.hall.prompts.words(conversation.HOLD_PHRASE, voice)
+        await self.hall.prompts.words(GOODBYE)
+        for text, voice_or_default in sorted(_said(self.plan), key=str):
+            await self.hall.prompts.words(text, voice_or_default)
 
     def _worker_reported(self, stats: SchedulerStats) -> None:
         """Once a second: the worker's figures, and the media core's with them."""
@@ -341,6 +345,21 @@ class Node:
             except StoreError as error:
                 log.error("audio past its time not deleted", why=str(error))
             await asyncio.sleep(EXPIRE_EVERY_S)
+
+
+def _said(plan: Plan) -> set[tuple[str, str | None]]:
+    """What the plan may say, each with its voice."""
+    said: set[tuple[str, str | None]] = set()
+    for number in plan.numbers.values():
+        for step in (step for flow in plan.flows.values() for step in flow.steps):
+            match step:
+                case Say(text=text):
+                    said.add((plan.prompts.spoken(text, number.language), number.voice))
+                case Voicemail(say=text):
+                    said.add((plan.prompts.spoken(text, number.language), None))
+                case Disclose(what=what):
+                    said.add((plan.prompts.disclosure(what, number.language), None))
+    return said
 
 
 def _trunk(settings: TrunkSettings) -> Trunk:

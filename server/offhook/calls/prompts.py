@@ -71,11 +71,11 @@ class Prompts:
                 return np.asarray(pcm, dtype=np.int16)
         if voice not in self._voices:
             self._voices[voice] = Voice.load(voice)
-        pcm = self._voices[voice].render(text)
-        if not len(pcm):
-            pcm = np.zeros(RATE_HZ // 10, dtype=np.int16)
-        self._write(path, pcm)
-        return pcm
+        rendered: Pcm = self._voices[voice].render(text)
+        if not len(rendered):
+            rendered = np.zeros(RATE_HZ // 10, dtype=np.int16)
+        self._write(path, rendered)
+        return rendered
 
     def _write(self, path: Path, pcm: Pcm) -> None:
         """A prompt that cannot be kept is still played; it is made again next time."""

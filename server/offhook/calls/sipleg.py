@@ -18,6 +18,7 @@ from offhook.sip import (
     Digits,
     Ended,
     Failed,
+    IncomingSession,
     LocalMedia,
     Progress,
     Reoffered,
@@ -61,12 +62,12 @@ class SipLeg:
     # --- verbs
 
     def ring(self) -> None:
-        if self.available and self.agreed is None and not self._ringing:
+        if isinstance(self.session, IncomingSession) and self.available and self.agreed is None and not self._ringing:
             self._ringing = True
             self.session.ring()
 
     async def answer(self) -> Answer:
-        if self.agreed is None:
+        if self.agreed is None and isinstance(self.session, IncomingSession):
             self._require()
             agreed = self.session.accept(local_media(self.port))
             if agreed is not None:
@@ -86,7 +87,7 @@ class SipLeg:
         return self._answer()
 
     def reject(self, status: int, reason: str) -> None:
-        if self.available:
+        if isinstance(self.session, IncomingSession) and self.available:
             self._over(Gone("us", f"refused with {status} {reason}".rstrip()))
             self.session.reject(status, reason)
 
