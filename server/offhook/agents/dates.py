@@ -59,13 +59,15 @@ def say_date(day: datetime.date, today: datetime.date, on: bool = False) -> str:
 def _numeric(words: str, today: datetime.date, month_first: bool) -> Iterator[FoundDate]:
     for match in re.finditer(r"\b(\d{4})-(\d{1,2})-(\d{1,2})\b", words[:600]):
         yield from _made(int(match[1]), int(match[2]), int(match[3]), match.start(), match.end())
-    for match in re.finditer(r"\b(\d{1,2})([/.])(\d{1,2})\.?(?:\2?(\d{4}|\d{2}))?\b", words[:600]):
-        first, second = int(match[1]), int(match[3])
+    for match in re.finditer(
+        r"\b(\d{1,2})(?:([/])(\d{1,2})(?:/(\d{4}|\d{2}))?\b|([.])(\d{1,2})\.(\d{4}|\d{2})?(?!\d))", words[:600]
+    ):
+        first, second, said_year = int(match[1]), int(match[3] or match[6]), match[4] or match[7]
         month, day = (first, second) if month_first and match[2] == "/" else (second, first)
         if month > 12 >= day:
             month, day = day, month
-        if match[4]:
-            year = int(match[4]) + (2000 if len(match[4]) == 2 else 0)
+        if said_year:
+            year = int(said_year) + (2000 if len(said_year) == 2 else 0)
             yield from _made(year, month, day, match.start(), match.end())
         elif near := _nearest(month, day, today):
             yield FoundDate(near, match.start(), match.end())

@@ -102,7 +102,9 @@ def _digits(fact: Fact, words: str, hearing: Hearing) -> Found | None:
     if not any(_fitting(run, least, most) for run in stretches) and (apart := _apart(words, least, most)):
         stretches = apart
     if not hearing.asked:
+        day = find_date(words, hearing.today, hearing.month_first, asked=False)
         stretches = [run for run in stretches if not _something_else(words, run)]
+        stretches = [run for run in stretches if day is None or run.end <= day.start or day.end <= run.start]
     whole = [(run, fit) for run in stretches if (fit := _fitting(run, least, most))]
     if whole:
         run, (digits, cost) = whole[-1]
@@ -287,7 +289,7 @@ def _choice(fact: Fact, words: str, hearing: Hearing) -> Found | None:
     ranked = sorted(by_value.items(), key=lambda item: -item[1])
     clear = len(ranked) == 1 or (ranked and ranked[0][1] - ranked[1][1] >= 0.06)
     if ranked and ranked[0][1] >= 0.42 and clear:
-        return Found(ranked[0][0], 0, len(words), certain=min(1.0, ranked[0][1] + 0.2))
+        return Found(ranked[0][0], 0, len(words), certain=min(LIKE - 0.05, ranked[0][1] + 0.2))
     return None
 
 
@@ -303,7 +305,8 @@ _INTRODUCED = re.compile(
 )
 _NOT_NAMES = frozenset(
     "the a an and is it my name yes no uh um er please thanks thank you for calling here speaking that with i am "
-    "about from in at of on to so well okay ok sure just looking calling wondering not sorry what where when how".split()
+    "about from in at of on to so well okay ok sure just looking calling wondering not sorry what where when "
+    "how".split()
 )
 
 

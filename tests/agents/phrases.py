@@ -1,0 +1,106 @@
+"""Phrases that stand in no agent's examples: what callers of the order desk say, and what recognisers make of it."""
+
+from __future__ import annotations
+
+HELD_OUT: dict[str, tuple[str, ...]] = {
+    "order-status": (
+        "where's my stuff",
+        "I was wondering when my order will get here",
+        "could you tell me if my parcel is coming today",
+        "hey I placed an order last week and I haven't received anything",
+        "do you know where my delivery is",
+        "I'd like to know the status of order 4172",
+        "when is it going to be delivered",
+        "my package is late",
+        "I'm looking for an update on my shipment",
+        "I ordered a lamp two weeks ago and it's still not here",
+        "has order one zero two four left yet",
+        "what's happening with my order",
+    ),
+    "return": (
+        "I need to send this back",
+        "the lamp I got is broken",
+        "can I get my money back",
+        "I'd like to return a chair I bought",
+        "it's the wrong size can I swap it",
+        "I want to give back what I bought",
+        "you sent me the wrong product",
+        "how does returning something work",
+        "I don't like it and I'd like to return it",
+    ),
+    "cancel": (
+        "I'd like to cancel order 4173",
+        "can you cancel my purchase",
+        "please stop my order, I don't need it any more",
+        "I need to cancel something I ordered this morning",
+        "I made a mistake with my order, please cancel",
+    ),
+    "opening-hours": (
+        "what time are you open till",
+        "are you open on the weekend",
+        "when do you guys close today",
+        "what hours is the shop open",
+        "could you tell me your business hours please",
+        "can I come in on Sunday",
+    ),
+    "person": (
+        "I'd like to speak with a human being please",
+        "just get me a real person",
+        "can you transfer me to someone",
+        "agent please",
+        "let me talk to a representative",
+        "I want to talk to somebody",
+    ),
+    "robot": ("are you a real human", "am I speaking with a robot", "is this an AI or a person"),
+    "goodbye": ("okay bye", "no that's everything", "that will be all", "bye now"),
+    "thanks": ("thank you so much", "cheers, thanks"),
+    "repeat": ("could you say that again please", "sorry what was that", "can you repeat please"),
+    "help": ("what can you help me with", "what are you able to do"),
+    "complaint": ("I'd like to complain about your service", "I'm very angry"),
+    "payment": ("you charged my card twice", "there is a mistake on my invoice"),
+}
+
+NOISY: dict[str, tuple[str, ...]] = {
+    "order-status": (
+        "wear is my order",
+        "were is my odor",
+        "wheres my ordar",
+        "when will my order a rive",
+        "has my packet shipped get",
+        "I'm calling a bout my order",
+        "what's the stairs of my order",
+        "where is my door to",
+        "track my packages",
+        "where is my auto",
+    ),
+    "return": (
+        "i want to return my odor",
+        "I'd like to scend it back",
+        "I want a re fund",
+        "it arrived woken",
+        "i want to returned my order",
+    ),
+    "cancel": ("cancel my odor", "I want to cancel my auto", "please council my order"),
+    "opening-hours": (
+        "what are your opening ours",
+        "when are you opened",
+        "what are your open hours",
+        "what time do you closed",
+    ),
+    "person": ("a purse on please", "I want to speak to a human been", "can I talk to a parson"),
+}
+
+OUTSIDE: tuple[str, ...] = (
+    "what's the weather tomorrow",
+    "do you know a good recipe for soup",
+    "I think it will rain",
+    "my sister is getting married",
+    "can you book a table for two",
+    "how tall is the Eiffel tower",
+    "the cat is on the table",
+    "sing me a song",
+    "who is the president",
+    "I have a headache",
+    "blah blah blah",
+    "the bus was late this morning",
+)
