@@ -44,9 +44,10 @@ from offhook.sip.events import (
 from offhook.sip.incoming import IncomingSession
 from offhook.sip.outgoing import OutgoingSession
 from offhook.sip.sdp import Agreed, Codec, Direction, LocalMedia, Media
-from offhook.sip.session import Session, State
+from offhook.sip.session import Session
 from offhook.sip.settings import Refusal, SipSettings
 from offhook.sip.trunk import Trunk
+from offhook.sip.usage import State
 
 __all__ = [
     "Agreed",

@@ -9,8 +9,9 @@ from offhook.sip.dialog import Dialog
 from offhook.sip.events import Answered, By, Cancelled, Confirmed
 from offhook.sip.message import Request
 from offhook.sip.sdp import Agreed, Description, Direction, LocalMedia, NotAcceptable
-from offhook.sip.session import ALLOW, Services, Session, State, Timer
+from offhook.sip.session import Session
 from offhook.sip.transaction import InviteServer, ServerTransaction
+from offhook.sip.usage import ALLOW, Services, State, Timer
 
 PROVISIONAL_EVERY_S = 60.0
 """RFC 3261 13.3.1.1: a proxy gives up after three minutes without a provisional response."""
@@ -79,7 +80,7 @@ class IncomingSession(Session):
             except NotAcceptable as fault:
                 self.reject(488, str(fault))
                 return None
-            self._peer_origin = self._description.origin
+            self._theirs = self._description
             body = sdp.write_answer(self._description, media, self.agreed, self._origin)
         self.local = media
         self._enter(State.ACCEPTED)

@@ -11,8 +11,9 @@ from offhook.sip.events import Answered, By, Failed, Progress
 from offhook.sip.grammar import Malformed, Uri
 from offhook.sip.message import Headers, Request, Response
 from offhook.sip.sdp import Agreed, Direction, LocalMedia, NotAcceptable
-from offhook.sip.session import ALLOW, Failure, Services, Session, State, Timer
+from offhook.sip.session import Session
 from offhook.sip.transaction import TIMEOUT_S, Flow
+from offhook.sip.usage import ALLOW, Failure, Services, State, Timer
 
 MAX_FORKS = 16
 
@@ -184,7 +185,7 @@ class OutgoingSession(Session):
         except NotAcceptable as fault:
             self._bye()
             return self._fail(488, f"the answer cannot be used: {fault}")
-        self.agreed, self._peer_origin = agreed, description.origin
+        self.agreed, self._theirs = agreed, description
         self._learn(response)
         self._start_timer(sessiontimer.from_2xx(response))
         self._services.report(Answered(self, agreed))

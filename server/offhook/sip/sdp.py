@@ -307,17 +307,18 @@ def write_answer(offer: Description, ours: LocalMedia, agreed: Agreed, origin: O
     if agreed.comfort_noise is not None:
         formats.append((agreed.comfort_noise, "CN/8000"))
     audio = _audio_lines(ours, formats, agreed.digits, direction_of(agreed), agreed.packet_ms, agreed.rtcp_mux)
-    lines: list[str] = []
-    for index, stream in enumerate(offer.streams):
-        if index == offer.audio:
-            lines += audio
-        else:
-            lines.append(f"m={stream.kind} 0 {stream.protocol} {' '.join(stream.formats)}")
-    return origin.stamp(ours.address, lines)
+    return origin.stamp(ours.address, _in_place(offer, audio))
 
 
-def write_offer(ours: LocalMedia, direction: Direction, origin: Origin, keep: Agreed | None = None) -> bytes:
-    """Our offer. In a call that stands, `keep` puts the codec in use first and keeps its payload types."""
+def write_offer(
+    ours: LocalMedia,
+    direction: Direction,
+    origin: Origin,
+    keep: Agreed | None = None,
+    before: Description | None = None,
+) -> bytes:
+    """Our offer. In a call that stands, `keep` puts the codec in use first and keeps its payload types, and the streams
+    of the peer's description `before` stay where they are, refused ones too (RFC 3264 8)."""
     names = [name for name in ours.codecs if name in CODECS]
     types = dict(CODECS)
     digits = DIGITS_TYPE
@@ -326,8 +327,19 @@ def write_offer(ours: LocalMedia, direction: Direction, origin: Origin, keep: Ag
         names.sort(key=lambda name: name != keep.codec.name)
         digits = keep.digits if keep.digits is not None else digits
     formats = [(types[name], f"{name}/8000") for name in names]
-    lines = _audio_lines(ours, formats, digits if ours.digits else None, direction, ours.packet_ms, ours.rtcp_mux)
-    return origin.stamp(ours.address, lines)
+    audio = _audio_lines(ours, formats, digits if ours.digits else None, direction, ours.packet_ms, ours.rtcp_mux)
+    return origin.stamp(ours.address, _in_place(before, audio))
+
+
+def _in_place(theirs: Description | None, audio: list[str]) -> list[str]:
+    """Our audio where their audio stands, all other streams with port 0."""
+    if theirs is None:
+        return audio
+    lines: list[str] = []
+    for index, stream in enumerate(theirs.streams):
+        refused = f"m={stream.kind} 0 {stream.protocol} {' '.join(stream.formats)}"
+        lines += audio if index == theirs.audio else [refused]
+    return lines
 
 
 def _audio_lines(

@@ -29,7 +29,7 @@ from offhook.sip.multipart import UnsupportedBody, description_of
 from offhook.sip.outgoing import OutgoingSession
 from offhook.sip.schedule import Schedule
 from offhook.sip.sdp import LocalMedia, NotAcceptable
-from offhook.sip.session import ACCEPT, ALLOW, KNOWN_METHODS, SUPPORTED, Failure, Session, warning
+from offhook.sip.session import Session
 from offhook.sip.settings import Refusal, SipSettings
 from offhook.sip.transaction import (
     ClientTransaction,
@@ -47,6 +47,7 @@ from offhook.sip.transaction import (
     server_key,
 )
 from offhook.sip.trunk import TokenBuckets, Trunk, Trunks
+from offhook.sip.usage import ACCEPT, ALLOW, KNOWN_METHODS, SUPPORTED, Failure, warning
 
 log = structlog.get_logger("offhook.sip")
 
