@@ -1,0 +1,380 @@
+"""Whose packets a port takes, what it sends and when, and how it goes: against bare sockets that speak RTP by hand."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import select
+import socket
+import struct
+import time
+
+import pytest
+
+from offhook.media import (
+    MediaBack,
+    MediaCore,
+    MediaError,
+    MediaLost,
+    MediaStarted,
+    Port,
+    Remote,
+    SlotSegment,
+    slots,
+)
+from offhook.speech.slots import Segment
+from tests.media.telephone import Ears, Rtp, Telephone, Worker, level, tone, until
+
+LOUD = bytes([0x00, 0x80] * 80)  # full-scale square wave in mu-law
+
+
+def test_packets_leave_every_20_ms_with_running_numbers(core: MediaCore, phone: Telephone) -> None:
+    port = core.open()
+    port.remote(phone.remote())
+    packets = [phone.hear() for _ in range(25)]
+    assert packets[0].marker
+    assert not any(packet.marker for packet in packets[1:])
+    assert len({packet.ssrc for packet in packets}) == 1
+    for before, after in itertools.pairwise(packets):
+        assert (after.seq - before.seq) % 2**16 == 1
+        assert (after.timestamp - before.timestamp) % 2**32 == 160
+    assert {len(packet.payload) for packet in packets} == {160}
+    counters = core.counters()
+    assert 0 < counters.pacing_p50_us <= counters.pacing_p99_us <= counters.pacing_max_us
+    assert counters.packets_out >= 25
+
+
+@pytest.mark.parametrize("packet_ms", [10, 20, 30, 40, 60])
+def test_packets_have_the_length_that_was_agreed(core: MediaCore, phone: Telephone, packet_ms: int) -> None:
+    port = core.open()
+    port.remote(phone.remote(packet_ms=packet_ms))
+    first = phone.hear()
+    began = time.monotonic()
+    packets = [phone.hear() for _ in range(300 // packet_ms)]
+    assert time.monotonic() - began == pytest.approx(0.3, abs=0.1)
+    assert {len(packet.payload) for packet in packets} == {packet_ms * 8}
+    assert (packets[-1].timestamp - first.timestamp) % 2**32 == packet_ms * 8 * len(packets)
+
+
+def test_hold_stops_the_packets_and_not_the_clock(core: MediaCore, phone: Telephone) -> None:
+    port = core.open()
+    port.remote(phone.remote())
+    last = phone.hear()
+    clock = port.clock_ms
+    port.remote(phone.remote(send=False))
+    phone.drain()
+    assert phone.silent_for(0.3)
+    port.remote(phone.remote())
+    resumed = phone.hear()
+    assert resumed.marker
+    assert resumed.ssrc == last.ssrc
+    passed_ms = (resumed.timestamp - last.timestamp) % 2**32 / 8
+    assert passed_ms == pytest.approx(port.clock_ms - clock, abs=100)
+    assert passed_ms >= 300
+
+
+def test_a_far_end_on_hold_is_not_listened_to(
+    core: MediaCore, segment: SlotSegment, rows: Segment, phone: Telephone
+) -> None:
+    port = core.open()
+    worker = Worker(rows, 0, port.bind(core.attach(segment), 0))
+    port.remote(phone.remote(receive=False))
+    for _ in range(10):
+        phone.say(port, LOUD)
+    until(lambda: port.counters().packets_in == 10)
+    until(lambda: int(rows.heard[0]) > 3_200)
+    assert level(worker.heard()) < 100
+
+
+def test_what_another_address_sends_is_not_heard_and_counted(
+    core: MediaCore, segment: SlotSegment, rows: Segment, phone: Telephone
+) -> None:
+    port = core.open()
+    worker = Worker(rows, 0, port.bind(core.attach(segment), 0))
+    port.remote(phone.remote())
+    phone.say(port)
+    with Telephone("127.0.0.2", ssrc=66) as stranger, Telephone(ssrc=77) as neighbour:
+        for _ in range(30):
+            phone.say(port)
+            stranger.say(port, LOUD)
+            neighbour.say(port, LOUD)
+            stranger.ssrc = phone.ssrc  # knowing the stream's name does not help
+            time.sleep(0.01)
+        until(lambda: port.counters().packets_in == 31)
+        counters = port.counters()
+        assert counters.wrong_source == 30  # another IP address
+        assert counters.wrong_ssrc == 30  # the same IP address, another port and stream
+        assert level(worker.heard()) < 100
+        assert stranger.drain() == neighbour.drain() == 0
+    assert phone.drain() > 5
+
+
+def test_an_address_nobody_named_is_believed_after_four_packets_in_sequence(core: MediaCore, ears: Ears) -> None:
+    port = core.open()
+    with Telephone("127.0.0.2") as behind_nat, Telephone("127.0.0.3") as named:
+        port.remote(named.remote())
+        for n in range(6):
+            behind_nat.say(port)
+            until(lambda n=n: port.counters().wrong_source + port.counters().packets_in == n + 1)  # type: ignore[misc]
+        assert ears.wait(MediaStarted, port).address == behind_nat.address
+        assert port.counters().wrong_source == 3
+        named.drain()
+        behind_nat.hear()
+        named.say(port)  # who was named is believed over who was not
+        assert ears.wait(MediaStarted, port, 2).address == named.address
+        named.hear()
+        for _ in range(10):
+            behind_nat.say(port)
+        until(lambda: port.counters().wrong_source == 13)
+
+
+def test_scattered_packets_do_not_make_a_stream(core: MediaCore, ears: Ears, phone: Telephone) -> None:
+    port = core.open()
+    port.remote(Remote(("127.0.0.9", 9), "ulaw", 0))
+    for n in range(20):
+        phone.seq = (n * 7_919) % 2**16
+        phone.say(port)
+    until(lambda: port.counters().wrong_source == 20)
+    assert not [event for event in ears.listen() if isinstance(event, MediaStarted)]
+
+
+def test_the_port_may_differ_from_the_signalled_one(core: MediaCore, ears: Ears, phone: Telephone) -> None:
+    port = core.open()
+    with Telephone() as elsewhere:
+        port.remote(elsewhere.remote())
+        elsewhere.hear()
+        phone.say(port)
+        assert ears.wait(MediaStarted, port).address == phone.address
+        phone.hear()
+
+
+def test_new_signalling_moves_the_call(core: MediaCore, ears: Ears, phone: Telephone) -> None:
+    port = core.open()
+    port.remote(phone.remote())
+    phone.say(port)
+    ears.wait(MediaStarted, port)
+    with Telephone("127.0.0.2", ssrc=99) as other:
+        port.remote(other.remote())
+        other.say(port)
+        assert ears.wait(MediaStarted, port, 2).address == other.address
+        other.hear()
+        phone.drain()
+        assert phone.silent_for(0.1)
+
+
+def test_a_stream_that_is_renamed_at_its_source_goes_on(
+    core: MediaCore, segment: SlotSegment, rows: Segment, phone: Telephone
+) -> None:
+    port = core.open()
+    worker = Worker(rows, 0, port.bind(core.attach(segment), 0))
+    port.remote(phone.remote())
+    phone.say(port)
+    phone.ssrc += 1
+    for _ in range(10):
+        phone.say(port, LOUD)
+        time.sleep(0.02)
+    until(lambda: level(worker.heard()) > 1_000)
+    assert port.counters().wrong_ssrc == 1
+
+
+def test_media_that_stops_is_reported_lost_and_back(core: MediaCore, ears: Ears, phone: Telephone) -> None:
+    port = core.open()
+    port.remote(phone.remote())
+    phone.say(port)
+    started, lost = ears.wait(MediaStarted, port), ears.wait(MediaLost, port)
+    assert lost.clock_ms - started.clock_ms == pytest.approx(1_000, abs=150)
+    phone.say(port)
+    ears.wait(MediaBack, port)
+
+
+def test_rubbish_is_counted_and_the_call_goes_on(core: MediaCore, phone: Telephone) -> None:
+    port = core.open()
+    port.remote(phone.remote())
+    rng = random.Random(1)
+    whole = Rtp(0, 1, 1, 1, True, b"\x55" * 160).pack()
+    for n in range(400):
+        data = bytearray(rng.randbytes(rng.randrange(0, 200)) if n % 2 else whole)
+        for _ in range(rng.randrange(3)):
+            if data:
+                data[rng.randrange(len(data))] = rng.randrange(256)
+        phone.socket.sendto(bytes(data[: rng.randrange(len(data) + 1)]), (port.address[0], port.address[1] + n % 2))
+    phone.socket.sendto(b"\x80" * 5_000, port.address)
+    before = port.counters().packets_out
+    until(lambda: port.counters().packets_out > before + 5)
+    assert port.counters().bad > 100
+
+
+def test_reports_are_exchanged_and_the_round_trip_is_known(core: MediaCore) -> None:
+    with Telephone() as phone, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as rtcp:
+        rtcp.bind(("127.0.0.1", 0))
+        rtcp.settimeout(10)
+        port = core.open()
+        port.remote(phone.remote(rtcp_port=rtcp.getsockname()[1]))
+        for _ in range(5):
+            phone.say(port)
+        report, source = rtcp.recvfrom(1500)
+        assert source == (port.address[0], port.address[1] + 1)
+        assert report[1] == 200  # SR
+        ssrc, ntp_s, ntp_f = struct.unpack_from("!III", report, 4)
+        assert ssrc == phone.hear().ssrc
+        assert struct.unpack_from("!I", report, 28)[0] == phone.ssrc, "a block about us"
+        lsr = (ntp_s & 0xFFFF) << 16 | ntp_f >> 16
+        block = struct.pack("!IIIIII", ssrc, 64 << 24, 0, 0, lsr, 0)
+        rtcp.sendto(struct.pack("!BBHI", 0x81, 201, 7, phone.ssrc) + block, source)
+        until(lambda: port.counters().remote_lost_fraction == 0.25)
+        assert port.counters().rtt_ms < 500
+        port.close()
+        packets = rtcp.recv(1500)
+        kinds = []
+        while packets:
+            kinds.append(packets[1])
+            packets = packets[4 * (struct.unpack_from("!H", packets, 2)[0] + 1) :]
+        assert kinds[0] in (200, 201)  # SR, or RR where nothing was sent since the last
+        assert kinds[1:] == [202, 203]  # SDES, BYE
+
+
+def test_reports_come_on_the_rtp_port_where_that_was_agreed(core: MediaCore, phone: Telephone) -> None:
+    port = core.open()
+    port.remote(phone.remote(rtcp_mux=True))
+    phone.hear()
+    port.close()
+    kinds = set()
+    while select.select([phone.socket], [], [], 0.2)[0]:
+        kinds.add(phone.socket.recv(1500)[1])
+    assert 200 in kinds
+
+
+def test_a_closed_port_drains_before_its_number_is_used_again(core: MediaCore, ears: Ears, phone: Telephone) -> None:
+    port = core.open()
+    port.remote(phone.remote())
+    phone.hear()
+    port.close()
+    phone.drain()
+    for _ in range(5):
+        phone.say(port)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other, pytest.raises(OSError, match="in use"):
+        other.bind(port.address)
+    assert phone.silent_for(0.1)
+    assert core.counters().ports == 0
+
+    def free() -> bool:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+            try:
+                other.bind(port.address)
+            except OSError:
+                return False
+            return True
+
+    until(free)
+    assert [event for event in ears.listen() if event.port != port.number] == []
+
+
+def test_a_closed_port_says_so(core: MediaCore, pair: tuple[Port, Port]) -> None:
+    port, other = pair
+    port.close()
+    port.close()
+    assert port.closed
+    mapped = core.attach(slots.create(1))
+    calls = (
+        lambda: port.remote(Remote(("127.0.0.1", 9), "ulaw", 0)),
+        lambda: port.bind(mapped, 0),
+        port.unbind,
+        lambda: port.bridge(other),
+        lambda: other.bridge(port),
+        port.unbridge,
+        lambda: port.play(1),
+        port.stop,
+        port.flush,
+        lambda: port.send_digits("1"),
+        lambda: port.record("a", "b"),
+        port.pause_recording,
+        port.resume_recording,
+        port.stop_recording,
+        port.counters,
+    )
+    for call in calls:
+        with pytest.raises(MediaError, match=r"port \d+ \(one\): is closed"):
+            call()
+    assert port.clock_ms > 0
+
+
+def test_signalling_that_makes_no_sense_is_refused_in_words(core: MediaCore) -> None:
+    port = core.open("call 7")
+    for remote, words in (
+        (Remote(("127.0.0.1", 9), "opus", 0), "codec 'opus'"),  # type: ignore[arg-type]
+        (Remote(("127.0.0.1", 9), "ulaw", 0, packet_ms=25), "25 ms"),
+        (Remote(("127.0.0.1", 0), "ulaw", 0), "no address"),
+        (Remote(("127.0.0.1", 9), "ulaw", 128), "payload type 128"),
+        (Remote(("example.org", 9), "ulaw", 0), "no IPv4 address"),
+    ):
+        with pytest.raises(MediaError, match=words):
+            port.remote(remote)
+
+
+def test_when_all_ports_are_taken_the_sentence_says_so() -> None:
+    with MediaCore("127.0.0.1", (29_990, 29_995)) as core:
+        ports = [core.open() for _ in range(3)]
+        assert len({port.address for port in ports}) == 3
+        assert all(port.address[1] % 2 == 0 for port in ports)
+        with pytest.raises(MediaError, match="no pair of UDP ports is free"):
+            core.open()
+
+
+def test_a_core_that_cannot_start_says_why() -> None:
+    for arguments, words in (
+        (("localhost",), "no IPv4 address"),
+        (("127.0.0.1", (5_000, 5_000)), "hold no pair"),
+        (("127.0.0.1", (40_001, 40_002)), "hold no pair"),
+    ):
+        with pytest.raises(MediaError, match=words):
+            MediaCore(*arguments)  # type: ignore[arg-type]
+    with MediaCore("192.0.2.1") as core, pytest.raises(MediaError, match="not this machine's"):
+        core.open()
+
+
+def test_a_closed_core_says_so_and_takes_its_ports_along(segment: SlotSegment, rows: Segment) -> None:
+    core = MediaCore("127.0.0.1", (30_000, 39_999), advertise="203.0.113.5")
+    port = core.open()
+    assert port.address[0] == "203.0.113.5"
+    port.bind(core.attach(segment), 0)
+    port.play(core.load_prompt(tone(400, 100), 16_000))
+    core.close()
+    core.close()
+    assert int(rows.live[0]) == 0
+    port.close()
+    for call in (core.open, core.events, core.counters, core.fileno):
+        with pytest.raises(MediaError, match="the media core is closed"):
+            call()
+
+
+def test_memory_that_is_no_segment_is_refused(core: MediaCore, tmp_path: object) -> None:
+    import os
+
+    fd = os.memfd_create("other")
+    try:
+        for size in (0, 100, 300_000):
+            os.ftruncate(fd, size)
+            with pytest.raises(MediaError, match="is no slots segment"):
+                core.attach(fd)
+        made = slots.create(2)
+        os.pwrite(fd, os.pread(made.fd, 4_096, 0), 0)
+        with pytest.raises(MediaError, match="cannot hold"):
+            core.attach(fd)
+        made.close()
+    finally:
+        os.close(fd)
+    with pytest.raises(MediaError, match="is no slots segment"):
+        core.attach(9_999)
+
+
+def test_fifty_calls_lose_nothing(core: MediaCore) -> None:
+    ports = [core.open() for _ in range(100)]
+    for one, other in zip(ports[::2], ports[1::2], strict=True):
+        one.remote(Remote(other.address, "ulaw", 0))
+        other.remote(Remote(one.address, "ulaw", 0))
+    until(lambda: core.counters().packets_in > 5_000)
+    for port in ports:
+        port.remote(Remote(port.address, "ulaw", 0, send=False))
+    counters = core.counters()
+    assert counters.kernel_drops == counters.events_dropped == 0
+    assert sum(port.counters().lost for port in ports) == 0
