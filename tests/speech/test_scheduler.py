@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from tests.speech.rows import PERSONA, Core, core, noise
 
 from offhook.speech.capacity import fits, phases_for
 from offhook.speech.contract import (
@@ -25,6 +24,7 @@ from offhook.speech.contract import (
 from offhook.speech.echo import EchoModel
 from offhook.speech.scheduler import ModelBroken, NotServed, Scheduler
 from offhook.speech.slots import RING_SAMPLES
+from tests.speech.rows import PERSONA, Core, core, noise
 
 MS = 1_000_000
 

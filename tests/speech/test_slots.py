@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.speech.rows import core, noise
 
+from offhook.media import slots as media_slots
 from offhook.speech.contract import HOP_SAMPLES
 from offhook.speech.slots import (
     HEADER,
@@ -24,6 +24,7 @@ from offhook.speech.slots import (
     SegmentFault,
     create_segment,
 )
+from tests.speech.rows import core, noise
 
 HEADER_FILE = Path(__file__).resolve().parents[2] / "native" / "include" / "oh_slots.h"
 
@@ -123,3 +124,11 @@ def test_a_cut_drops_what_was_queued_and_nothing_that_is_said_after_it() -> None
         assert (media.play(0) == after).all()
         assert int(media.segment.played[0]) == 700
         assert int(media.segment.cut_played[0]) == 300
+
+
+def test_the_segment_that_the_media_core_makes_is_one_we_map() -> None:
+    segment = media_slots.create(3)
+    rows = Segment(segment.fd)
+    segment.close()
+    assert rows.slots == 3
+    assert not rows.live.any() and rows.listen.shape == (3, RING_SAMPLES)

@@ -14,12 +14,12 @@ from typing import TypeVar
 
 import numpy as np
 import pytest
-from tests.speech.rows import PERSONA, Core, core, noise
 
 from offhook.speech import contract
 from offhook.speech.contract import HOP_SAMPLES, Done, Json, Keys, Memo, Persona, ToolResult
 from offhook.speech.stats import SchedulerStats
 from offhook.speech.workers import Lost, NotAdmitted, Restored, Slot, SlotEvent, SpeechUnavailable, SpeechWorker
+from tests.speech.rows import PERSONA, Core, core, noise
 
 OBEDIENT = "tests.speech.models:Obedient"
 LIMIT_S = 20.0
