@@ -12,6 +12,7 @@ import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import quote
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
@@ -131,7 +132,10 @@ class Settings(_Section):
 
     @property
     def database_url(self) -> str:
-        return self.database or f"sqlite:///{self.home / 'offhook.db'}"
+        if self.database:
+            return self.database
+        # Quoted, for a home may hold what means something in a URL.
+        return "sqlite:///" + quote(str(self.home / "offhook.db"))
 
     @property
     def calls_folder(self) -> Path:

@@ -84,7 +84,8 @@ class _Conversation:
         self.slot.release()
         if not self.call.leg.port.closed:
             self.call.leg.port.unbind()
-        self.left(AgentExit("failed", "the call ended"))
+        if self.joined:
+            self.call.timeline.append(tl.AgentLeft("over", "the call ended"))
 
     async def _admit(self) -> None:
         epoch = self.call.leg.port.bind(self.call.hall.segment, self.slot.number)

@@ -14,6 +14,7 @@ import uvloop
 from offhook.calls.caller import CallerError, Phone, Report, Saying, Script, Turn, converse, report_json
 from offhook.cli import fail
 from offhook.sip import Credentials
+from offhook.telemetry import logs
 
 app = typer.Typer()
 
@@ -32,6 +33,7 @@ def call(
 ) -> None:
     """Ring, speak the files in turn, wait for each answer, report each turn. Exit status 1 where the call failed."""
     credentials = Credentials(user, os.environ.get("OFFHOOK_PASSWORD", "")) if user else None
+    logs.configure("warning")
     try:
         script = Script(
             say=[Saying.read(path) for path in say or []],

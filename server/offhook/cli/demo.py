@@ -32,6 +32,7 @@ from offhook.calls.timeline import (
 )
 from offhook.cli import fail
 from offhook.settings import CHECKOUT, Settings, SettingsError, load_settings
+from offhook.telemetry import logs
 
 app = typer.Typer()
 
@@ -47,6 +48,7 @@ def demo(
     number: Annotated[str, typer.Option(help="The number to dial.")] = "100",
 ) -> None:
     """Place a call to the server on this machine and print the conversation as it happens."""
+    logs.configure("warning")
     try:
         loaded = load_settings(settings)
         sayings = [Saying.read(path) for path in say or sorted(SPEECH.glob("slt-*.flac"))[:3]]
