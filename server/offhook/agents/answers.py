@@ -22,34 +22,32 @@ _NO = (
 _NEITHER = "not sure|don't know|do not know|no idea|not certain|know what|maybe|perhaps|i don't remember|can't remember"
 
 
-def _any_of(phrases: str) -> str:
-    """A pattern for any of `phrases`, the longest first, apostrophes optional."""
-    return "|".join(sorted(phrases.split("|"), key=len, reverse=True)).replace("'", "'?")
-
-
-_WORDS = re.compile(
-    rf"(?<![\w'])(?:(?P<neither>{_any_of(_NEITHER)})|(?P<no>{_any_of(_NO)})|(?P<yes>{_any_of(_YES)}))(?![\w'])"
-)
+_SAYS: dict[str, bool | None] = {
+    **{phrase.replace("'", ""): None for phrase in _NEITHER.split("|")},
+    **{phrase.replace("'", ""): False for phrase in _NO.split("|")},
+    **{phrase.replace("'", ""): True for phrase in _YES.split("|")},
+}
+_PHRASES = re.compile(rf"\b(?:{'|'.join(sorted(map(re.escape, _SAYS), key=len, reverse=True))})\b")
+"""The longest phrase first: `no problem` is not a `no`."""
 MOST_WORDS = 25
 """A longer turn is not an answer but a story that happens to hold a `no`."""
 
 
 def yes_or_no(words: str) -> bool | None:
     """True, False, or None where `words` say neither. Where both stand, what was said last counts: `no, yes, do`."""
-    text = re.sub(r"[,.!?;]+", " ", words[:400].lower().replace("’", "'"))
-    text = re.sub(r"\s+", " ", text).strip()
+    text = re.sub(r"['’]", "", words[:400].lower())
+    text = re.sub(r"\s+", " ", re.sub(r"[,.!?;]+", " ", text)).strip()
     if text in ("know", "now", "noh", "know know"):  # a recogniser's `no`
         return False
     if not text or len(text.split()) > MOST_WORDS:
         return None
     answer: bool | None = None
-    for match in _WORDS.finditer(text):
-        if match["neither"]:
+    for match in _PHRASES.finditer(text):
+        says = _SAYS[match[0]]
+        if says is None:
             return None
-        if match["no"]:
-            answer = False
-        elif match["yes"] == "please" and answer is False:
+        if match[0] == "please" and answer is False:
             continue  # `no, please`
-        else:
-            answer = not re.search(r"\b(?:not|isn'?t|don'?t|never)\s+(?:\w+\s)?$", text[: match.start()])
+        negated = re.search(r"\b(?:not|isnt|dont|never)\s+(?:\w+\s)?$", text[: match.start()])
+        answer = says and not negated
     return answer

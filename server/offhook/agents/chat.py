@@ -286,7 +286,7 @@ class ChatMind:
             f"You are {agent.name}, an AI agent on the telephone. {agent.job.purpose}",
             f"Speak {agent.language}. Your words are spoken aloud: one or two short sentences, no lists, no markup; "
             "digits one by one.",
-            "You are an AI and say so when asked. Never invent facts; what you do not know from a tool, you do not know.",
+            "You are an AI and say so when asked. Never invent facts: what no tool told you, you do not know.",
             "Call hand_over when the caller wants a person or you cannot help. Call end_call when the caller is done.",
         ]
         if agent.job.scope:

@@ -51,7 +51,7 @@ def say_date(day: datetime.date, today: datetime.date, on: bool = False) -> str:
     if 1 < away < 7:
         return f"on {weekday}" if on else weekday
     ending = "th" if day.day in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(day.day % 10, "th")
-    year = f", {day.year}" if abs(away) > 300 else ""
+    year = f", {day.year}" if abs(away) > 150 else ""
     said = f"{weekday}, {MONTHS[day.month - 1].capitalize()} {day.day}{ending}{year}"
     return f"on {said}" if on else said
 

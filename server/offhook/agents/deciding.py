@@ -7,50 +7,22 @@ and with which figures, so that a call can be explained from its timeline. Knows
 from __future__ import annotations
 
 import dataclasses
-import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from offhook.agents import sentences
 from offhook.agents.answers import yes_or_no
 from offhook.agents.corrections import corrected
 from offhook.agents.courtesies import ANSWERS, Courtesy
-from offhook.agents.facts import LIKE, REPAIR, Found, Hearing, find, from_keys
-from offhook.agents.job import Agent, Fact, FactType, Skill
+from offhook.agents.desk import Desk, Move, goodbye, hand_over, is_courtesy, offer_help, question
+from offhook.agents.facts import LIKE, REPAIR, Found, find, from_keys
+from offhook.agents.job import FactType
 from offhook.agents.state import Asked, State
-from offhook.agents.understanding import LIKELY, SURE, Intent, Kind, Meaning, Understanding
-from offhook.agents.wording import fill
-from offhook.speech.contract import Achieve, Act, Decide, Finish, Json, Say, ToolResult, UseTool
-
-Move = tuple[list[Act], State]
+from offhook.agents.understanding import LIKELY, SURE, Intent, Kind, Meaning
+from offhook.agents.working import arguments, begin, dropped, filled, proceed, reply_with, tool_failed, volunteered
+from offhook.speech.contract import Act, Decide, Finish, Json, Say, ToolResult, UseTool
 
 QUESTIONS = (Asked.FACT_RIGHT, Asked.SKILL_RIGHT, Asked.RETRY, Asked.PERSON)
 """What is answered with yes or no, and has to be."""
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What decisions are made with: the agent, its understanding, and what is known of the call."""
-
-    agent: Agent
-    understanding: Understanding
-    today: datetime.date
-    known: Mapping[str, str]
-
-    def skill(self, state: State) -> Skill | None:
-        return self.agent.skills.get(state.skill or "")
-
-    def asked_fact(self, state: State) -> Fact | None:
-        skill = self.skill(state)
-        return skill.needs.get(state.fact or "") if skill and state.asked in (Asked.FACT, Asked.FACT_RIGHT) else None
-
-    def hearing(self, asked: bool) -> Hearing:
-        month_first = self.agent.language.lower() in ("en", "en-us")
-        return Hearing(asked, self.today, month_first, self.understanding.near)
-
-    def fill(self, text: str, state: State, result: Json = None) -> str:
-        skill = self.skill(state)
-        return fill(text, {**self.known, **state.facts}, skill.needs if skill else {}, self.today, result)
 
 
 def greet(desk: Desk, state: State, again: bool) -> Move:
@@ -61,8 +33,8 @@ def greet(desk: Desk, state: State, again: bool) -> Move:
         return [Finish("resolved", "the conversation was over")], state
     if state.asked is Asked.TOOL and (skill := desk.skill(state)) and skill.tool:
         # The same id: whoever runs tools may have the answer already, and must not do the thing twice.
-        return [Say(sentences.BACK_AGAIN), UseTool(state.tool, skill.tool, _arguments(desk, skill, state))], state
-    return [Say(sentences.BACK_AGAIN), Say(_question(desk, state))], state
+        return [Say(sentences.BACK_AGAIN), UseTool(state.tool, skill.tool, arguments(desk, skill, state))], state
+    return [Say(sentences.BACK_AGAIN), Say(question(desk, state))], state
 
 
 def hear(desk: Desk, state: State, words: str) -> Move:
@@ -95,7 +67,7 @@ def keys(desk: Desk, state: State, digits: str) -> Move:
         return [], state
     fact = desk.asked_fact(state) if state.asked is Asked.FACT else None
     if fact is not None and (found := from_keys(fact, digits)) is not None and found.whole:
-        return _filled(desk, state, {state.fact or "": found})
+        return filled(desk, state, {state.fact or "": found})
     if digits == "0":
         return hand_over(desk, state, "asked by key")
     if digits == "*":
@@ -113,9 +85,9 @@ def tool(desk: Desk, state: State, result: ToolResult) -> Move:
     if state.asked is not Asked.TOOL or result.id != state.tool or skill is None or state.over:
         return [], state
     if not result.ok:
-        return _tool_failed(desk, state, skill)
+        return tool_failed(desk, state, skill)
     status = result.value.get("status") if isinstance(result.value, Mapping) else None
-    return _reply(desk, state, skill, status if isinstance(status, str) else "other", result.value)
+    return reply_with(desk, state, skill, status if isinstance(status, str) else "other", result.value)
 
 
 def silence(desk: Desk, state: State, times: int) -> Move:
@@ -127,15 +99,8 @@ def silence(desk: Desk, state: State, times: int) -> Move:
         acts: list[Act] = [decide, Say(desk.agent.goodbye), Finish("resolved", "the caller said nothing any more")]
         return acts, dataclasses.replace(state, over=True)
     if times == 2 and state.asked in (Asked.NOTHING, Asked.MORE):
-        return [decide, Say(_help(desk))], dataclasses.replace(state, asked=Asked.NOTHING)
-    return [decide, Say(sentences.STILL_THERE), Say(_question(desk, state))], state
-
-
-def hand_over(desk: Desk, state: State, reason: str, say: str | None = None, meaning: Meaning | None = None) -> Move:
-    """Give the call to a person."""
-    decide = Decide("hand-over", state.skill, dict(state.facts), meaning.scores if meaning else {})
-    acts: list[Act] = [decide, Say(desk.fill(say or desk.agent.hand_over.say, state)), Finish("human", reason)]
-    return acts, dataclasses.replace(state, over=True)
+        return [decide, Say(offer_help(desk))], dataclasses.replace(state, asked=Asked.NOTHING)
+    return [decide, Say(sentences.STILL_THERE), Say(question(desk, state))], state
 
 
 # --- what may be said at any moment
@@ -160,7 +125,7 @@ def _wants_person(desk: Desk, state: State, words: str, meaning: Meaning) -> Mov
 
 def _while_waiting(desk: Desk, state: State, meaning: Meaning) -> Move:
     if meaning.best == Intent(Kind.COURTESY, Courtesy.GOODBYE.value) and meaning.score >= SURE:
-        return _goodbye(desk, state, meaning)
+        return goodbye(desk, state, meaning)
     return [_talk(state, meaning), Say(sentences.STILL_LOOKING)], state
 
 
@@ -176,9 +141,9 @@ def _courtesy(desk: Desk, state: State, words: str, meaning: Meaning) -> Move | 
         case Courtesy.REPEAT:
             return _repeat(desk, state)
         case Courtesy.GOODBYE:
-            return _goodbye(desk, state, meaning)
+            return goodbye(desk, state, meaning)
         case Courtesy.HELP:
-            return [_talk(state, meaning), Say(own.say if own else _help(desk))], _open_again(state)
+            return [_talk(state, meaning), Say(own.say if own else offer_help(desk))], _open_again(state)
         case Courtesy.NEVER_MIND:
             fresh = dataclasses.replace(state, asked=Asked.MORE, skill=None, fact=None, partial="", misses=0)
             return [_talk(state, meaning), Say(sentences.LEFT_IT), Say(desk.agent.anything_else)], fresh
@@ -190,7 +155,7 @@ def _courtesy(desk: Desk, state: State, words: str, meaning: Meaning) -> Move | 
         case Courtesy.WAIT:
             return [_talk(state, meaning), Say(own.say if own else ANSWERS[courtesy])], state
         case Courtesy.THANKS if state.asked is Asked.MORE:
-            return _goodbye(desk, state, meaning)
+            return goodbye(desk, state, meaning)
         case Courtesy.PERSON:
             return hand_over(desk, state, "asked", meaning=meaning)
         case _:
@@ -198,7 +163,7 @@ def _courtesy(desk: Desk, state: State, words: str, meaning: Meaning) -> Move | 
 
 
 def _say_and_return(desk: Desk, state: State, meaning: Meaning, say: str) -> Move:
-    return [_talk(state, meaning), Say(desk.fill(say, state)), Say(_question(desk, state))], state
+    return [_talk(state, meaning), Say(desk.fill(say, state)), Say(question(desk, state))], state
 
 
 def _talk(state: State, meaning: Meaning) -> Decide:
@@ -212,35 +177,8 @@ def _repeat(desk: Desk, state: State) -> Move:
     return [Decide("small-talk", state.skill, {"about": "repeat"}), Say(said)], dataclasses.replace(state, unsaid="")
 
 
-def _goodbye(desk: Desk, state: State, meaning: Meaning | None) -> Move:
-    decide = Decide("small-talk", state.skill, {"about": "goodbye"}, meaning.scores if meaning else {})
-    acts: list[Act] = [decide, Say(desk.fill(desk.agent.goodbye, state)), Finish("resolved", "the caller is done")]
-    return acts, dataclasses.replace(state, over=True)
-
-
 def _open_again(state: State) -> State:
     return dataclasses.replace(state, asked=Asked.NOTHING, skill=None, fact=None) if state.skill is None else state
-
-
-def _help(desk: Desk) -> str:
-    scope = desk.agent.job.scope or tuple(name.replace("-", " ") for name in desk.agent.skills)
-    return f"I can help you with {sentences.listing(scope)}. What is it about?"
-
-
-def _question(desk: Desk, state: State) -> str:
-    """What the agent waits for, asked again."""
-    skill, fact = desk.skill(state), desk.asked_fact(state)
-    if state.asked is Asked.FACT and fact is not None:
-        return desk.fill(fact.again or fact.ask, state)
-    if state.asked is Asked.FACT_RIGHT and fact is not None and fact.confirm:
-        return desk.fill(fact.confirm, state)
-    if state.asked in (Asked.SKILL_RIGHT, Asked.CHANGE) and skill is not None and skill.confirm:
-        return desk.fill(skill.confirm, state)
-    return {
-        Asked.MORE: desk.agent.anything_else,
-        Asked.RETRY: sentences.TRY_AGAIN,
-        Asked.PERSON: sentences.NOT_WITHOUT,
-    }.get(state.asked, _help(desk))
 
 
 def _miss(desk: Desk, state: State, meaning: Meaning | None) -> Move:
@@ -249,8 +187,8 @@ def _miss(desk: Desk, state: State, meaning: Meaning | None) -> Move:
     if misses >= desk.agent.hand_over.not_understood:
         return hand_over(desk, state, "not understood", meaning=meaning)
     decide = Decide("not-understood", state.skill, dict(state.facts), meaning.scores if meaning else {})
-    question = sentences.YES_OR_NO if state.asked in QUESTIONS else _question(desk, state)
-    return [decide, Say(sentences.NOT_UNDERSTOOD), Say(question)], dataclasses.replace(state, misses=misses)
+    ask = sentences.YES_OR_NO if state.asked in QUESTIONS else question(desk, state)
+    return [decide, Say(sentences.NOT_UNDERSTOOD), Say(ask)], dataclasses.replace(state, misses=misses)
 
 
 # --- answers to questions
@@ -286,7 +224,7 @@ def _correction(desk: Desk, state: State, words: str) -> Move | None:
             misses=0,
         )
         decide = Decide("correct", name, {fact_name: new.value}, {"certain": new.certain})
-        acts, after = _proceed(desk, fresh, name or "")
+        acts, after = proceed(desk, fresh, name or "")
         return [decide, *acts], after
     return None
 
@@ -299,8 +237,8 @@ def _answer(desk: Desk, state: State, words: str, meaning: Meaning) -> Move | No
     if state.asked is Asked.CHANGE:
         if (move := _take_facts(desk, state, words, meaning)) is not None:
             return move
-        if answer is not None or _is(meaning, Courtesy.NEVER_MIND) or _is(meaning, Courtesy.GOODBYE):
-            return _dropped(desk, state)
+        if answer is not None or is_courtesy(meaning, Courtesy.NEVER_MIND) or is_courtesy(meaning, Courtesy.GOODBYE):
+            return dropped(desk, state)
         return _courtesy(desk, state, words, meaning) or _switch(desk, state, words, meaning)
     if answer is None:
         return _courtesy(desk, state, words, meaning) or _switch(desk, state, words, meaning)
@@ -309,15 +247,15 @@ def _answer(desk: Desk, state: State, words: str, meaning: Meaning) -> Move | No
     if state.asked is Asked.PERSON:
         if answer:
             return hand_over(desk, state, f"the caller has no {state.fact or 'answer'}")
-        return _dropped(desk, fresh)
+        return dropped(desk, fresh)
     if state.asked is Asked.RETRY:
         if not answer:
-            return _dropped(desk, fresh)
-        acts, after = _proceed(desk, fresh, name)
+            return dropped(desk, fresh)
+        acts, after = proceed(desk, fresh, name)
         return [decide, *acts], after
     if answer:
         mark = "*" if state.asked is Asked.SKILL_RIGHT else state.fact or ""
-        acts, after = _proceed(desk, dataclasses.replace(fresh, confirmed=(*fresh.confirmed, mark)), name)
+        acts, after = proceed(desk, dataclasses.replace(fresh, confirmed=(*fresh.confirmed, mark)), name)
         return [decide, *acts], after
     if state.asked is Asked.SKILL_RIGHT:
         return [decide, Say(sentences.WHAT_TO_CHANGE)], dataclasses.replace(fresh, asked=Asked.CHANGE)
@@ -325,14 +263,6 @@ def _answer(desk: Desk, state: State, words: str, meaning: Meaning) -> Move | No
     fact = skill.needs.get(state.fact or "") if skill else None
     say = desk.fill(fact.again or fact.ask, state) if fact else sentences.WHAT_ELSE
     return [decide, Say(say)], dataclasses.replace(fresh, facts=facts, asked=Asked.FACT)
-
-
-def _dropped(desk: Desk, state: State) -> Move:
-    fresh = dataclasses.replace(
-        state, asked=Asked.MORE, skill=None, fact=None, confirmed=(), misses=0, failures=0, wrong=0
-    )
-    decide = Decide("skill", state.skill, {"dropped": True})
-    return [decide, Say(sentences.LEFT_IT), Say(desk.agent.anything_else)], fresh
 
 
 def _fact(desk: Desk, state: State, words: str, meaning: Meaning) -> Move | None:
@@ -344,10 +274,10 @@ def _fact(desk: Desk, state: State, words: str, meaning: Meaning) -> Move | None
     urgent = meaning.best is not None and meaning.best.kind is Kind.COURTESY and meaning.score >= SURE
     vague = found is not None and (found.certain < LIKE or fact.type in (FactType.TEXT, FactType.NAME))
     if found is not None and found.whole and not (urgent and vague and fact.type is not FactType.DIGITS):
-        return _filled(desk, state, {**_volunteered(desk, state, state.skill or "", words), state.fact or "": found})
-    volunteered = {n: f for n, f in _volunteered(desk, state, state.skill or "", words).items() if n != state.fact}
-    if volunteered:
-        return _filled(desk, state, volunteered)
+        return filled(desk, state, {**volunteered(desk, state, state.skill or "", words), state.fact or "": found})
+    others = {n: f for n, f in volunteered(desk, state, state.skill or "", words).items() if n != state.fact}
+    if others:
+        return filled(desk, state, others)
     if found is not None and isinstance(found.value, str) and len(found.value) < fact.lengths[0]:
         if found.value == state.partial or state.misses + 1 >= desk.agent.hand_over.not_understood:
             return None
@@ -378,8 +308,12 @@ def _more(desk: Desk, state: State, words: str, meaning: Meaning) -> Move | None
     if meaning.best is not None and meaning.best.kind is Kind.SKILL and meaning.score >= LIKELY:
         return None
     answer = yes_or_no(words)
-    if _is(meaning, Courtesy.GOODBYE) or _is(meaning, Courtesy.THANKS) or (answer is False and len(words.split()) <= 8):
-        return _goodbye(desk, state, meaning)
+    if (
+        is_courtesy(meaning, Courtesy.GOODBYE)
+        or is_courtesy(meaning, Courtesy.THANKS)
+        or (answer is False and len(words.split()) <= 8)
+    ):
+        return goodbye(desk, state, meaning)
     if answer is True and len(words.split()) <= 4:
         decide = Decide("small-talk", None, {"about": "more"}, meaning.scores)
         return [decide, Say(sentences.WHAT_ELSE)], dataclasses.replace(state, asked=Asked.NOTHING, misses=0)
@@ -391,24 +325,21 @@ def _same_again(desk: Desk, state: State, words: str, meaning: Meaning) -> Move 
     other = meaning.best is not None and meaning.best.kind is Kind.SKILL and meaning.best.name != state.last
     if state.last is None or other:
         return None
-    found = _volunteered(desk, dataclasses.replace(state, facts={}), state.last, words)
+    found = volunteered(desk, dataclasses.replace(state, facts={}), state.last, words)
     digits = {n: f for n, f in found.items() if desk.agent.skills[state.last].needs[n].type is FactType.DIGITS}
-    return _begin(desk, state, state.last, words, meaning) if digits else None
-
-
-# --- skills
+    return begin(desk, state, state.last, words, meaning) if digits else None
 
 
 def _open(desk: Desk, state: State, words: str, meaning: Meaning) -> Move | None:
     """Words that answer no question: what the caller came for."""
     if meaning.best is not None and meaning.best.kind is Kind.SKILL and meaning.best.name != state.skill:
-        return _begin(desk, state, meaning.best.name, words, meaning)
+        return begin(desk, state, meaning.best.name, words, meaning)
     if (move := _courtesy(desk, state, words, meaning)) is not None:
         return move
     if state.asked in (Asked.NOTHING, Asked.MORE):
         found: dict[str, Found] = {}
         for name in desk.agent.skills:
-            found |= {n: f for n, f in _volunteered(desk, state, name, words).items() if n not in found}
+            found |= {n: f for n, f in volunteered(desk, state, name, words).items() if n not in found}
         digits = {n: f for n, f in found.items() if isinstance(f.value, str) and f.value.isdecimal()}
         if any(state.facts.get(name) != fact.value for name, fact in digits.items()):
             values: dict[str, Json] = {name: fact.value for name, fact in digits.items()}
@@ -426,158 +357,12 @@ def _switch(desk: Desk, state: State, words: str, meaning: Meaning) -> Move | No
     """Another skill in the middle of one: only where that is clear."""
     if meaning.best is None or meaning.best.kind is not Kind.SKILL or meaning.best.name == state.skill:
         return None
-    return _begin(desk, state, meaning.best.name, words, meaning) if meaning.score >= SURE - 0.07 else None
-
-
-def _begin(desk: Desk, state: State, name: str, words: str, meaning: Meaning) -> Move:
-    """Take up a skill with every fact the words hold already."""
-    skill = desk.agent.skills[name]
-    kept = {
-        key: value
-        for key, value in state.facts.items()
-        if not (key in skill.needs and (state.last == name or not skill.needs[key].keep))
-    }
-    fresh = dataclasses.replace(
-        state,
-        skill=name,
-        fact=None,
-        facts=kept,
-        confirmed=(),
-        partial="",
-        misses=0,
-        failures=0,
-        wrong=0,
-        waiting=tuple(dict.fromkeys((*state.waiting, *(i.name for i in meaning.also if i.name != name))))[:3],
-    )
-    found = _volunteered(desk, fresh, name, words)
-    values: dict[str, Json] = {key: fact.value for key, fact in found.items()}
-    fresh = dataclasses.replace(fresh, facts={**kept, **values}, before={**state.before, **kept, **values})
-    acts, after = _proceed(desk, fresh, name)
-    return [Decide("skill", name, values, {**meaning.scores, "margin": round(meaning.margin, 3)}), *acts], after
-
-
-def _volunteered(desk: Desk, state: State, name: str, words: str) -> dict[str, Found]:
-    """Facts of skill `name` said without being asked for."""
-    skill = desk.agent.skills[name] if name in desk.agent.skills else None
-    found = {}
-    for key, fact in (skill.needs if skill else {}).items():
-        if (one := find(fact, words, desk.hearing(asked=False))) is not None and one.whole:
-            found[key] = one
-    return found
+    return begin(desk, state, meaning.best.name, words, meaning) if meaning.score >= SURE - 0.07 else None
 
 
 def _take_facts(desk: Desk, state: State, words: str, meaning: Meaning) -> Move | None:
     """Facts that differ from what is known, in answer to `what should I change?`."""
     found = {
-        n: f for n, f in _volunteered(desk, state, state.skill or "", words).items() if state.facts.get(n) != f.value
+        n: f for n, f in volunteered(desk, state, state.skill or "", words).items() if state.facts.get(n) != f.value
     }
-    return _filled(desk, state, found) if found else None
-
-
-def _filled(desk: Desk, state: State, found: Mapping[str, Found]) -> Move:
-    values: dict[str, Json] = {name: fact.value for name, fact in found.items()}
-    certain = {name: round(fact.certain, 2) for name, fact in found.items()}
-    fresh = dataclasses.replace(
-        state,
-        facts={**state.facts, **values},
-        before={**state.before, **values},
-        confirmed=tuple(one for one in state.confirmed if one != "*" and one not in values),
-        partial="",
-        misses=0,
-    )
-    acts, after = _proceed(desk, fresh, state.skill or "")
-    return [Decide("skill", state.skill, values, certain), *acts], after
-
-
-def _proceed(desk: Desk, state: State, name: str) -> Move:
-    """The next step of skill `name`: ask, confirm, use the tool, or answer."""
-    skill = desk.agent.skills[name]
-    state = dataclasses.replace(state, skill=name)
-    for key, fact in skill.needs.items():
-        if key not in state.facts and not fact.optional:
-            decide = Decide("ask", name, {"fact": key})
-            return [decide, Say(desk.fill(fact.ask, state))], dataclasses.replace(state, asked=Asked.FACT, fact=key)
-        if key in state.facts and fact.confirm and key not in state.confirmed:
-            say = Say(desk.fill(fact.confirm, state))
-            return [Decide("ask", name, {"confirm": key}), say], dataclasses.replace(
-                state, asked=Asked.FACT_RIGHT, fact=key
-            )
-    if skill.confirm and "*" not in state.confirmed:
-        say = Say(desk.fill(skill.confirm, state))
-        return [Decide("ask", name, {"confirm": "all"}), say], dataclasses.replace(
-            state, asked=Asked.SKILL_RIGHT, fact=None
-        )
-    if skill.tool is None:
-        return _reply(desk, state, skill, "other", None)
-    tools = state.tools + 1
-    after = dataclasses.replace(state, asked=Asked.TOOL, fact=None, tools=tools, tool=f"{name}-{tools}")
-    begin: list[Act] = [Say(desk.fill(skill.begin, after))] if skill.begin else []
-    return [*begin, UseTool(after.tool, skill.tool, _arguments(desk, skill, after))], after
-
-
-def _arguments(desk: Desk, skill: Skill, state: State) -> dict[str, Json]:
-    """The skill's facts, and what is known of the call where the tool's input names it."""
-    arguments: dict[str, Json] = {key: state.facts[key] for key in skill.needs if key in state.facts}
-    tool = desk.agent.tools.get(skill.tool or "")
-    properties = tool.input.get("properties", {}) if tool and tool.input else {}
-    if isinstance(properties, Mapping):
-        arguments |= {key: value for key, value in desk.known.items() if key in properties and key not in arguments}
-    return arguments
-
-
-def _tool_failed(desk: Desk, state: State, skill: Skill) -> Move:
-    """Say so; offer one more try; then a person."""
-    failures = state.failures + 1
-    reply = skill.say.get("failed")
-    say = Say(desk.fill(reply.say, state) if reply else sentences.TOOL_FAILED)
-    if failures >= desk.agent.hand_over.tool_failures or (reply is not None and reply.exit == "human"):
-        acts, after = hand_over(desk, state, "tool failed")
-        return [acts[0], say, *acts[1:]], after
-    fresh = dataclasses.replace(state, asked=Asked.RETRY, failures=failures)
-    decide = Decide("ask", state.skill, {"retry": skill.tool}, {"failures": float(failures)})
-    return [decide, say, Say(sentences.TRY_AGAIN)], fresh
-
-
-def _reply(desk: Desk, state: State, skill: Skill, status: str, value: Json) -> Move:
-    """Say what came of it, count the outcome, and go on: the fact again, the next skill, or `anything else?`."""
-    reply = skill.say.get(status) or skill.say["other"]
-    said = desk.fill(reply.say, state, value)
-    acts: list[Act] = [Decide("skill", state.skill, {"status": status}), Say(said)]
-    outcome = reply.outcome or skill.outcome
-    if outcome and outcome != "none":
-        facts: dict[str, Json] = {key: state.facts[key] for key in skill.needs if key in state.facts}
-        evidence: dict[str, Json] = {"skill": state.skill, "facts": facts, "status": status}
-        if skill.tool is not None:
-            evidence |= {"tool": skill.tool, "id": state.tool}
-        acts.append(Achieve(outcome, evidence))
-    if reply.exit == "human":
-        more, after = hand_over(desk, state, f"{state.skill}: {status}")
-        return [*acts, *more], after
-    if reply.exit == "resolved":
-        more, after = _goodbye(desk, state, None)
-        return [*acts, *more], after
-    if reply.ask is not None:
-        wrong = state.wrong + 1
-        if wrong > desk.agent.hand_over.not_understood:
-            more, after = hand_over(desk, state, f"{state.skill}: {status}")
-            return [*acts, *more], after
-        facts = {key: fact for key, fact in state.facts.items() if key != reply.ask}
-        confirmed = tuple(one for one in state.confirmed if one not in ("*", reply.ask))
-        fresh = dataclasses.replace(
-            state, asked=Asked.FACT, fact=reply.ask, facts=facts, confirmed=confirmed, wrong=wrong, partial=""
-        )
-        return [*acts, Say(_question(desk, fresh))], fresh
-    done = dataclasses.replace(
-        state, last=state.skill, skill=None, fact=None, confirmed=(), failures=0, wrong=0, misses=0, asked=Asked.NOTHING
-    )
-    if done.waiting:
-        following, *rest = done.waiting
-        more, after = _proceed(desk, dataclasses.replace(done, waiting=tuple(rest)), following)
-        return [*acts, Decide("skill", following, {"also": True}), *more], after
-    if skill.more:
-        return [*acts, Say(desk.agent.anything_else)], dataclasses.replace(done, asked=Asked.MORE)
-    return acts, done
-
-
-def _is(meaning: Meaning, courtesy: Courtesy) -> bool:
-    return meaning.best == Intent(Kind.COURTESY, courtesy.value)
+    return filled(desk, state, found) if found else None

@@ -16,10 +16,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from offhook.agents import deciding, sentences
 from offhook.agents.answers import yes_or_no
-from offhook.agents.courtesies import ANSWERS
-from offhook.agents.deciding import Desk, Move
-from offhook.agents.embedding import load_embedding
 from offhook.agents.corrections import corrected
+from offhook.agents.courtesies import ANSWERS
+from offhook.agents.desk import Desk, Move
+from offhook.agents.embedding import load_embedding
 from offhook.agents.facts import REPAIR, Found, find
 from offhook.agents.job import PLACE, Agent, FactType
 from offhook.agents.numbers import runs

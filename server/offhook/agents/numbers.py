@@ -105,7 +105,8 @@ def runs(text: str, loose: bool = False) -> list[Run]:
             stretch.pop(0)
         homophones = sum(t.text in HOMOPHONES for t in stretch)
         if any(_numeric(t.text) for t in stretch) or (loose and homophones >= 3):
-            found.append(Run(stretch[0].start, stretch[-1].end, _readings([t.text for t in stretch])))
+            if readings := _readings([token.text for token in stretch]):  # none where it is endless
+                found.append(Run(stretch[0].start, stretch[-1].end, readings))
         stretch = []
     return found
 
@@ -183,10 +184,11 @@ def cardinals(words: Sequence[str], i: int) -> Iterator[tuple[str, int, float]]:
     if words[i] == "thousand":
         found[1] = 1000
     longest = max(found, default=0)
+    later = 0.6 + 0.01 * (len(words) - i)  # of two places to split, the later one: pairs leave a last digit alone
     for used, value in found.items():
         if used > 1 or not words[i].isdecimal():
             split = words[i].isdecimal() and used > 1 and words[i + 1] not in _SCALES
-            yield str(value), used, (0.0 if used == longest else 0.6) + (1.0 if split or bare else 0.0)
+            yield str(value), used, (0.0 if used == longest else later) + (1.0 if split or bare else 0.0)
 
 
 def _below_thousand(words: Sequence[str], i: int) -> Iterator[tuple[int, int]]:

@@ -1,0 +1,87 @@
+"""What decisions are made with, and the few moves that every part of a conversation may end in.
+
+The desk is the agent, its understanding and what is known of the call; it never changes while a call lasts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from offhook.agents import sentences
+from offhook.agents.courtesies import Courtesy
+from offhook.agents.facts import Hearing
+from offhook.agents.job import Agent, Fact, Skill
+from offhook.agents.state import Asked, State
+from offhook.agents.understanding import Intent, Kind, Meaning, Understanding
+from offhook.agents.wording import fill
+from offhook.speech.contract import Act, Decide, Finish, Json, Say
+
+Move = tuple[list[Act], State]
+"""What to do, and where the conversation stands then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What decisions are made with: the agent, its understanding, and what is known of the call."""
+
+    agent: Agent
+    understanding: Understanding
+    today: datetime.date
+    known: Mapping[str, str]
+
+    def skill(self, state: State) -> Skill | None:
+        return self.agent.skills.get(state.skill or "")
+
+    def asked_fact(self, state: State) -> Fact | None:
+        skill = self.skill(state)
+        return skill.needs.get(state.fact or "") if skill and state.asked in (Asked.FACT, Asked.FACT_RIGHT) else None
+
+    def hearing(self, asked: bool) -> Hearing:
+        month_first = self.agent.language.lower() in ("en", "en-us")
+        return Hearing(asked, self.today, month_first, self.understanding.near)
+
+    def fill(self, text: str, state: State, result: Json = None) -> str:
+        skill = self.skill(state)
+        return fill(text, {**self.known, **state.facts}, skill.needs if skill else {}, self.today, result)
+
+
+def hand_over(desk: Desk, state: State, reason: str, say: str | None = None, meaning: Meaning | None = None) -> Move:
+    """Give the call to a person."""
+    decide = Decide("hand-over", state.skill, dict(state.facts), meaning.scores if meaning else {})
+    acts: list[Act] = [decide, Say(desk.fill(say or desk.agent.hand_over.say, state)), Finish("human", reason)]
+    return acts, dataclasses.replace(state, over=True)
+
+
+def goodbye(desk: Desk, state: State, meaning: Meaning | None) -> Move:
+    decide = Decide("small-talk", state.skill, {"about": "goodbye"}, meaning.scores if meaning else {})
+    acts: list[Act] = [decide, Say(desk.fill(desk.agent.goodbye, state)), Finish("resolved", "the caller is done")]
+    return acts, dataclasses.replace(state, over=True)
+
+
+def offer_help(desk: Desk) -> str:
+    scope = desk.agent.job.scope or tuple(name.replace("-", " ") for name in desk.agent.skills)
+    return f"I can help you with {sentences.listing(scope)}. What is it about?"
+
+
+def question(desk: Desk, state: State) -> str:
+    """What the agent waits for, asked again."""
+    skill, fact = desk.skill(state), desk.asked_fact(state)
+    if state.asked is Asked.FACT and fact is not None:
+        return desk.fill(fact.again or fact.ask, state)
+    if state.asked is Asked.FACT_RIGHT and fact is not None and fact.confirm:
+        return desk.fill(fact.confirm, state)
+    if state.asked in (Asked.SKILL_RIGHT, Asked.CHANGE) and skill is not None and skill.confirm:
+        return desk.fill(skill.confirm, state)
+    return {
+        Asked.MORE: desk.agent.anything_else,
+        Asked.RETRY: sentences.TRY_AGAIN,
+        Asked.PERSON: sentences.NOT_WITHOUT,
+    }.get(state.asked, offer_help(desk))
+
+
+def is_courtesy(meaning: Meaning, courtesy: Courtesy) -> bool:
+    """Whether that is what the words mean."""
+    return meaning.best == Intent(Kind.COURTESY, courtesy.value)
