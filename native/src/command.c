@@ -69,6 +69,7 @@ int oh_command_ask(struct oh_core *core, struct oh_command *command)
 			continue;
 		break;
 	}
+	(void)atomic_load(&command->state); /* what was written before it was set to ANSWERED is seen from here on */
 	result = command->result;
 	if (result < 0)
 		oh_command_free(command);

@@ -152,7 +152,8 @@ class Worker:
         """All that is in the listen ring, up to its size."""
         n = int(self.rows.heard[self.slot])
         at = np.arange(max(0, n - RING_SAMPLES), n) % RING_SAMPLES
-        return self.rows.listen[self.slot, at].copy()
+        said: Pcm = self.rows.listen[self.slot, at].copy()
+        return said
 
 
 def tone(hz: float, ms: float, rate_hz: int = 16_000, peak: int = 8_000) -> Pcm:

@@ -327,7 +327,7 @@ def test_a_core_that_cannot_start_says_why() -> None:
         (("127.0.0.1", (40_001, 40_002)), "hold no pair"),
     ):
         with pytest.raises(MediaError, match=words):
-            MediaCore(*arguments)  # type: ignore[arg-type]
+            MediaCore(*arguments)
     with MediaCore("192.0.2.1") as core, pytest.raises(MediaError, match="not this machine's"):
         core.open()
 
