@@ -82,7 +82,8 @@ struct oh_listen_frame {
 	                                * sample; below 0 only for a LATE one sent before that packet */
 	uint32_t            timestamp; /* RTP timestamp of pcm[0] */
 	enum oh_listen_kind kind;
-	bool                restarted; /* first frame after a restart: `timestamp` no longer continues the one before */
+	bool                restarted; /* first of the stream's frames (not a LATE one) after a restart: `timestamp` does not
+	                                * continue that of the one before */
 };
 
 /* Where frames go; called from within oh_listen_put and oh_listen_tick, any number of times. */
@@ -131,8 +132,9 @@ struct oh_listen {                                      /* private but for `coun
 	uint32_t                  ssrc;
 	uint32_t                  next_ts;              /* RTP timestamp of the next sample to release */
 	int64_t                   at;                   /* its place on the timeline */
-	int64_t                   base_ns;              /* when the sample at 0 on the timeline would have arrived, had it
-	                                                 * taken as long as the newest packet */
+	int64_t                   base_ns;              /* when a usual packet from 0 on the timeline would have arrived,
+	                                                 * had it taken as long as the newest packet */
+	int32_t                   usual;                /* samples in a packet: the most lately */
 	int64_t                   now_ns;               /* of the call under way */
 	int64_t                   moved_ns;             /* when the stream last moved on */
 	uint64_t                  seen[2];              /* bit i: sequence number top_seq - i has come */

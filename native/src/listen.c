@@ -35,11 +35,12 @@ static void emit(struct oh_listen *listen, enum oh_listen_kind kind, const int16
 		.at = at,
 		.timestamp = timestamp,
 		.kind = kind,
-		.restarted = listen->restarted,
+		.restarted = listen->restarted && kind != OH_LATE,
 	};
 
 	assert(n > 0 && n <= OH_LISTEN_MAX_SAMPLES);
-	listen->restarted = false;
+	if (kind != OH_LATE)
+		listen->restarted = false;
 	listen->out(listen->out_arg, &frame);
 }
 
@@ -271,24 +272,22 @@ static void give_up_gap(struct oh_listen *listen, int64_t most)
 
 static void store(struct oh_listen *listen, const struct oh_listen_packet *packet, int64_t arrival_ns)
 {
-	for (size_t i = 0; i < OH_LISTEN_SLOTS; i++) {
-		struct oh_listen_slot *slot = &listen->slots[i];
+	size_t free_slot = 0;
 
-		if (slot->used)
-			continue;
-		slot->used = true;
-		slot->arrival_ns = arrival_ns;
-		slot->timestamp = packet->timestamp;
-		slot->seq = packet->seq;
-		slot->content = packet->content;
-		slot->len = (uint16_t)packet->payload_len;
-		if (packet->content == OH_CARRIES_OTHER)
-			slot->len = 0;
-		memcpy(slot->payload, packet->payload, slot->len);
-		listen->waiting++;
-		return;
-	}
-	assert(!"a free slot was made before");
+	while (free_slot < OH_LISTEN_SLOTS && listen->slots[free_slot].used)
+		free_slot++;
+	assert(free_slot < OH_LISTEN_SLOTS); /* one was made before */
+
+	struct oh_listen_slot *slot = &listen->slots[free_slot];
+
+	slot->used = true;
+	slot->arrival_ns = arrival_ns;
+	slot->timestamp = packet->timestamp;
+	slot->seq = packet->seq;
+	slot->content = packet->content;
+	slot->len = packet->content == OH_CARRIES_OTHER ? 0 : (uint16_t)packet->payload_len;
+	memcpy(slot->payload, packet->payload, slot->len);
+	listen->waiting++;
 }
 
 /* ---- time ---- */
@@ -321,6 +320,25 @@ static void advance(struct oh_listen *listen, int64_t now_ns)
 		else
 			give_up_gap(listen, OH_LISTEN_FILL);
 	}
+}
+
+/*
+ * Take the newest packet's delay as the path's. A packet leaves when its last sample was said; of the next one's length
+ * no more is known than what has been usual.
+ */
+static void set_base(struct oh_listen *listen, const struct oh_listen_packet *packet, int64_t arrival_ns)
+{
+	int64_t start = listen->at + oh_ts_diff(packet->timestamp, listen->next_ts);
+	int32_t n = packet->content == OH_CARRIES_AUDIO ? (int32_t)packet->payload_len : listen->usual;
+
+	listen->usual = n > listen->usual ? n : listen->usual - (listen->usual - n) / 16;
+	listen->base_ns = arrival_ns - (start + n - listen->usual) * NS_A_SAMPLE;
+
+	/* A packet from long ago must not stop the clock for as long. */
+	int64_t latest_ns = arrival_ns + STUCK_NS - listen->at * NS_A_SAMPLE;
+
+	if (listen->base_ns > latest_ns)
+		listen->base_ns = latest_ns;
 }
 
 /* ---- beginnings ---- */
@@ -362,7 +380,8 @@ static void begin(struct oh_listen *listen, const struct oh_listen_packet *packe
 	listen->top_ns = arrival_ns;
 	listen->seen[0] = 0;
 	listen->seen[1] = 0;
-	listen->base_ns = arrival_ns - listen->at * NS_A_SAMPLE;
+	listen->usual = 0;
+	set_base(listen, packet, arrival_ns);
 	listen->restarted = listen->at > 0;
 	listen->jump_seen = false;
 	listen->quiet = 0;
@@ -439,8 +458,7 @@ static bool is_new(struct oh_listen *listen, const struct oh_listen_packet *pack
 		listen->top_ns = arrival_ns;
 		if (packet->content != OH_CARRIES_OTHER) {
 			listen->top_ts = packet->timestamp;
-			listen->base_ns = arrival_ns -
-			                  (listen->at + oh_ts_diff(packet->timestamp, listen->next_ts)) * NS_A_SAMPLE;
+			set_base(listen, packet, arrival_ns);
 		}
 		listen->seen[0] |= 1;
 		return true;

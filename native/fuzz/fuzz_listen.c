@@ -1,0 +1,141 @@
+/*
+ * fuzz_listen.c - any network through the listening buffer. The bytes are a script of packets and pauses; the stream's
+ * promises (every sample once and in order, bounded work, the clock goes on) are held throughout.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "oh_digits.h"
+#include "oh_listen.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct ear {
+	int64_t  next_at;
+	uint32_t next_ts;
+	int64_t  live;      /* samples to the reader */
+	size_t   frames;    /* in this call */
+	uint64_t seen;      /* frames in all */
+};
+
+static void hear(void *arg, const struct oh_listen_frame *frame)
+{
+	struct ear      *ear = arg;
+	volatile int16_t last;
+
+	if (frame->n == 0 || frame->n > OH_LISTEN_MAX_SAMPLES || ++ear->frames > 1000)
+		abort();
+	for (size_t i = 0; i < frame->n; i++)
+		last = frame->pcm[i];
+	(void)last;
+	if (frame->kind == OH_LATE) {
+		if (frame->at + (int64_t)frame->n > ear->next_at)
+			abort();
+		return;
+	}
+	if (frame->at != ear->next_at || (ear->seen > 0 && !frame->restarted && frame->timestamp != ear->next_ts))
+		abort();
+	ear->seen++;
+	ear->next_at += (int64_t)frame->n;
+	ear->next_ts = frame->timestamp + (uint32_t)frame->n;
+	if (oh_listen_live(frame->kind))
+		ear->live += (int64_t)frame->n;
+}
+
+/* Each step: what to do, and three numbers for it. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct oh_listen listen;
+	static uint8_t          payload[OH_LISTEN_MAX_SAMPLES + 16];
+	struct ear              ear = { 0 };
+	struct oh_digits_in     digits;
+	struct oh_digit         pressed[2];
+	int64_t                 now_ns = 1000000000, last_tick_ns = 0;
+	uint16_t                seq = 65530;
+	uint32_t                timestamp = 0xffffff00u, ssrc = 1;
+
+	oh_listen_init(&listen, OH_ULAW, hear, &ear, 1);
+	oh_digits_in_init(&digits);
+	for (; size >= 4; data += 4, size -= 4) {
+		struct oh_listen_packet packet = {
+			.payload = payload,
+			.payload_len = 160,
+			.content = OH_CARRIES_AUDIO,
+			.ssrc = ssrc,
+			.timestamp = timestamp,
+			.seq = seq,
+		};
+
+		ear.frames = 0;
+		payload[data[1]] = data[2];
+		switch (data[0] % 10) {
+		case 0: /* the next packet, of any length */
+			packet.payload_len = ((size_t)data[1] << 8 | data[2]) % sizeof(payload);
+			break;
+		case 1: /* one from before or ahead */
+			packet.seq = (uint16_t)(seq + (int8_t)data[1]);
+			packet.timestamp = timestamp + (uint32_t)((int8_t)data[1] * 160);
+			break;
+		case 2: /* one from anywhere */
+			packet.seq = (uint16_t)(data[1] << 8 | data[2]);
+			packet.timestamp = (uint32_t)data[2] << 24 | (uint32_t)data[3] << 12;
+			break;
+		case 3:
+			packet.content = OH_CARRIES_COMFORT;
+			packet.payload_len = data[1] % 3;
+			break;
+		case 4:
+			packet.content = OH_CARRIES_OTHER;
+			packet.payload_len = data[1];
+			if (oh_digits_receive(&digits, data, 4, timestamp, now_ns, pressed) > 2)
+				abort();
+			break;
+		case 5: /* a silence, or a jump of the timestamp */
+			packet.timestamp = timestamp += (uint32_t)(int16_t)(uint16_t)(data[1] << 8 | data[2]);
+			break;
+		case 6: /* another source */
+			packet.ssrc = ssrc = data[1] % 3;
+			break;
+		case 7: /* packets lost */
+			seq = (uint16_t)(seq + data[1] % 8);
+			timestamp += data[1] % 8u * 160u;
+			continue;
+		case 8:
+			if (data[1] == 0)
+				oh_listen_restart(&listen);
+			else
+				now_ns += (int64_t)data[1] * 1000000;
+			break;
+		default:
+			break;
+		}
+		if (data[0] % 10 != 8) {
+			oh_listen_put(&listen, &packet, now_ns);
+			seq++;
+			timestamp += (uint32_t)packet.payload_len;
+			now_ns += (int64_t)(data[3] % 64) * 1000000;
+		}
+		if (now_ns - last_tick_ns >= 20000000 && data[3] < 250) {
+			ear.frames = 0;
+			oh_listen_tick(&listen, last_tick_ns = now_ns);
+			if (oh_listen_due_ns(&listen) <= now_ns)
+				abort();
+		}
+	}
+
+	/* whatever came before, the clock goes on: within a second of silence it runs at 8 kHz */
+	struct oh_listen_packet last = { payload, 160, OH_CARRIES_AUDIO, ssrc, timestamp, seq };
+
+	oh_listen_put(&listen, &last, now_ns);
+	if (oh_listen_due_ns(&listen) == INT64_MAX)
+		return 0; /* a lone jump as the only packet after a restart */
+	for (int i = 0; i < 60; i++) {
+		int64_t before = ear.live;
+
+		ear.frames = 0;
+		oh_listen_tick(&listen, now_ns += 20000000);
+		if (i > 50 && ear.live - before != 160)
+			abort();
+	}
+	return 0;
+}

@@ -1,0 +1,177 @@
+/* test_conceal.c - concealment: it sounds on like the voice, fades in time, and joins without clicks. */
+#include <math.h>
+
+#include "check.h"
+#include "oh_conceal.h"
+
+enum { HEARD = 1600 };
+
+static int16_t voice[16000];
+
+/* A voice of this pitch: a few harmonics. */
+static void speak(double hz)
+{
+	for (int i = 0; i < 16000; i++) {
+		double t = 2 * M_PI * hz * i / 8000;
+
+		voice[i] = (int16_t)(6000 * sin(t) + 3000 * sin(2 * t + 1) + 1500 * sin(3 * t + 2));
+	}
+}
+
+static void hear(struct oh_conceal *conceal, int from, int to)
+{
+	int16_t pcm[160];
+
+	for (int at = from; at < to; at += 160) {
+		memcpy(pcm, voice + at, sizeof(pcm));
+		oh_conceal_heard(conceal, pcm, 160);
+		CHECK(memcmp(pcm, voice + at, sizeof(pcm)) == 0); /* no gap, no change */
+	}
+}
+
+static double rms(const int16_t *x, int n)
+{
+	double sum = 0;
+
+	for (int i = 0; i < n; i++)
+		sum += (double)x[i] * x[i];
+	return sqrt(sum / n);
+}
+
+static void a_steady_voice_goes_on_as_it_would_have_at_any_pitch(void)
+{
+	for (double hz = 70; hz <= 390; hz += 10) {
+		struct oh_conceal conceal;
+		int16_t           made[80];
+		double            error = 0;
+
+		speak(hz);
+		oh_conceal_init(&conceal, 1);
+		hear(&conceal, 0, HEARD);
+		oh_conceal_fill(&conceal, made, 80);
+		for (int i = 0; i < 80; i++)
+			error += pow(made[i] - voice[HEARD + i], 2);
+		CHECK_BELOW(sqrt(error / 80), 0.25 * rms(voice + HEARD, 80));
+	}
+}
+
+static void it_fades_by_a_fifth_every_ten_milliseconds_and_is_silent_at_sixty(void)
+{
+	struct oh_conceal conceal;
+	int16_t           made[800];
+
+	speak(125); /* 64 samples a period: each 80 hold at least one */
+	oh_conceal_init(&conceal, 1);
+	hear(&conceal, 0, HEARD);
+	for (int at = 0; at < 800; at += 160)
+		oh_conceal_fill(&conceal, made + at, 160);
+
+	double full = rms(voice, 1600);
+
+	CHECK_BELOW(fabs(rms(made, 80) / full - 1), 0.15);
+	for (int i = 1; i < 6; i++) {
+		double middle = 1 - 0.2 * (i - 0.5);
+
+		CHECK_BELOW(fabs(rms(made + 80 * i, 80) / full - middle), 0.15);
+	}
+	for (int i = OH_CONCEAL_LIMIT; i < 800; i++)
+		CHECK(abs(made[i]) < 64); /* comfort noise at -65 dBov */
+	CHECK(rms(made + OH_CONCEAL_LIMIT, 320) > 5);
+}
+
+/* The largest step between neighbours, which a click would show in. */
+static int largest_step(const int16_t *x, int n)
+{
+	int largest = 0;
+
+	for (int i = 1; i < n; i++)
+		if (abs(x[i] - x[i - 1]) > largest)
+			largest = abs(x[i] - x[i - 1]);
+	return largest;
+}
+
+static void neither_the_gap_nor_the_return_clicks(void)
+{
+	for (int gap = 80; gap <= 1600; gap += 80) {
+		struct oh_conceal conceal;
+		static int16_t    out[4000];
+
+		speak(140);
+		oh_conceal_init(&conceal, 1);
+		hear(&conceal, 0, HEARD);
+		memcpy(out, voice, HEARD * sizeof(*out));
+		for (int at = 0; at < gap; at += 80)
+			oh_conceal_fill(&conceal, out + HEARD + at, 80);
+		memcpy(out + HEARD + gap, voice + HEARD + gap, 160 * sizeof(*out));
+		oh_conceal_heard(&conceal, out + HEARD + gap, 160);
+		CHECK_BELOW(largest_step(out, HEARD + gap + 160), 1.5 * largest_step(voice, 4000));
+	}
+}
+
+static void sound_that_returns_is_itself_again_after_ten_milliseconds(void)
+{
+	struct oh_conceal conceal;
+	int16_t           made[160], pcm[160];
+
+	speak(200);
+	oh_conceal_init(&conceal, 1);
+	hear(&conceal, 0, HEARD);
+	oh_conceal_fill(&conceal, made, 160);
+	memcpy(pcm, voice + HEARD + 160, sizeof(pcm));
+	oh_conceal_heard(&conceal, pcm, 160);
+	CHECK(memcmp(pcm + 80, voice + HEARD + 240, 80 * sizeof(*pcm)) == 0);
+}
+
+static void hushed_it_makes_comfort_noise_only(void)
+{
+	struct oh_conceal conceal;
+	int16_t           made[160];
+
+	speak(200);
+	oh_conceal_init(&conceal, 1);
+	hear(&conceal, 0, HEARD);
+	oh_conceal_hush(&conceal);
+	oh_conceal_fill(&conceal, made, 160);
+	for (int i = 0; i < 160; i++)
+		CHECK(abs(made[i]) < 64);
+}
+
+static void any_sound_in_any_order_is_survived(void)
+{
+	struct oh_conceal conceal;
+	uint32_t          state = 9;
+	int16_t           pcm[960];
+
+	oh_conceal_init(&conceal, 1);
+	for (int round = 0; round < 3000; round++) {
+		size_t n = noise(&state) % 961;
+
+		switch (noise(&state) % 8) {
+		case 0:
+			oh_conceal_hush(&conceal);
+			break;
+		case 1:
+		case 2:
+		case 3:
+			oh_conceal_fill(&conceal, pcm, n);
+			break;
+		default:
+			for (size_t i = 0; i < n; i++) /* full scale, or silence, or noise */
+				pcm[i] = (int16_t)(round % 3 == 0 ? (i / 7 % 2 ? 32767 : -32768)
+				                   : round % 3 == 1 ? 0
+				                                    : (int)(noise(&state) >> 16) - 32768);
+			oh_conceal_heard(&conceal, pcm, n);
+		}
+	}
+}
+
+int main(void)
+{
+	RUN(a_steady_voice_goes_on_as_it_would_have_at_any_pitch);
+	RUN(it_fades_by_a_fifth_every_ten_milliseconds_and_is_silent_at_sixty);
+	RUN(neither_the_gap_nor_the_return_clicks);
+	RUN(sound_that_returns_is_itself_again_after_ten_milliseconds);
+	RUN(hushed_it_makes_comfort_noise_only);
+	RUN(any_sound_in_any_order_is_survived);
+	return 0;
+}
