@@ -8,6 +8,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -339,16 +340,20 @@ static int open_descriptors(struct oh_core *core)
 
 static int start_threads(struct oh_core *core)
 {
-	int error = pthread_create(&core->disk_thread, NULL, oh_disk_main, core);
+	sigset_t all, before;
+	int      error;
 
-	if (error != 0)
-		return -error;
-	core->disk_runs = true;
-	error = pthread_create(&core->media_thread, NULL, media_main, core);
-	if (error != 0)
-		return -error;
-	core->media_runs = true;
-	return 0;
+	/* Signals are for the program's own threads: these two inherit a mask that lets none through. */
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(&core->disk_thread, NULL, oh_disk_main, core);
+	core->disk_runs = error == 0;
+	if (error == 0) {
+		error = pthread_create(&core->media_thread, NULL, media_main, core);
+		core->media_runs = error == 0;
+	}
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return -error;
 }
 
 int oh_core_start(struct oh_core **core, const struct oh_core_config *config)

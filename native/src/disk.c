@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "engine.h"
@@ -252,6 +253,7 @@ void *oh_disk_main(void *arg)
 	struct pollfd   wait = {.fd = core->disk_fd, .events = POLLIN};
 	int64_t         refreshed_ns = oh_now_ns();
 
+	(void)prctl(PR_SET_NAME, "oh-disk");
 	for (;;) {
 		struct oh_block *block = oh_ring_peek(&core->disk);
 		uint64_t         count;

@@ -49,7 +49,7 @@
 #define OH_LOST_NS        1000000000ll              /* no packets for this long: media lost */
 #define OH_LOST_QUIET_NS  10000000000ll             /* likewise after comfort noise */
 #define OH_ANCHOR_SLACK   480                       /* 60 ms: a track's mapping may be off by this */
-#define OH_ANCHOR_PACKETS 100u                      /* packets over which the least delay is taken */
+#define OH_ANCHOR_PACKETS 50u                       /* packets over which the least delay is taken */
 #define OH_RTCP_NS        5000000000ll              /* between reports, give or take half of it */
 #define OH_BATCH          8u                        /* datagrams taken from a socket at a time */
 #define OH_DATAGRAM       (OH_RTP_MAX + 4u)         /* so that too long ones are seen to be */

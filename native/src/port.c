@@ -167,7 +167,6 @@ void oh_port_point(struct oh_port *port, const struct oh_remote *remote)
 		port->sounding = false;
 	}
 	port->heard_ns = port->now_ns; /* patience begins anew */
-	port->wait = 0;
 }
 
 static int64_t wall_ns(void)

@@ -87,6 +87,26 @@ def test_a_late_packet_still_gets_its_place(core: MediaCore, ears: Ears, tmp_pat
     assert where[-1] - where[0] == 159
 
 
+def test_a_stream_that_stays_late_is_placed_anew(core: MediaCore, ears: Ears, tmp_path: Path) -> None:
+    with Telephone() as phone:
+        port = core.open()
+        port.remote(phone.remote())
+        port.record(tmp_path / "c.wav", tmp_path / "a.wav")
+        sent_ms = []
+        for n in range(120):
+            if n == 20:
+                time.sleep(0.3)  # from here on its packets take 300 ms longer, or its clock stood still
+            phone.say(port, bytes([0x80]) * 160 if n in (5, 115) else b"\xff" * 160)
+            sent_ms.append(port.clock_ms)
+            time.sleep(0.02)
+        port.close()
+        ears.wait(RecordClosed, port)
+    heard = track(tmp_path / "c.wav")
+    where = loud(heard, 30_000)
+    assert where[0] / 8 == pytest.approx(sent_ms[5] - 20, abs=30)
+    assert where[-1] / 8 == pytest.approx(sent_ms[115], abs=60)
+
+
 def test_a_pause_is_a_hole_and_keeps_the_clock(
     pair: tuple[Port, Port], core: MediaCore, ears: Ears, tmp_path: Path
 ) -> None:

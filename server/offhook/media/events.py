@@ -67,7 +67,7 @@ class MediaStarted:
 
 @dataclass(frozen=True, slots=True)
 class MediaLost:
-    """No packet has come for a second (ten where the far end said it would send no silence)."""
+    """Packets came, and none has for a second (ten where the far end said it would send no silence)."""
 
     port: int
     clock_ms: float

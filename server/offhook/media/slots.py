@@ -6,6 +6,7 @@ media core (`MediaCore.attach`) and to a worker process. Mapping its rows with N
 
 from __future__ import annotations
 
+import fcntl
 import os
 import struct
 from dataclasses import dataclass
@@ -52,9 +53,11 @@ def create(slots: int) -> SlotSegment:
         raise MediaError(f"a slots segment holds 1 to {MOST_SLOTS} slots, not {slots}: choose a number in that range")
     segment = SlotSegment(-1, slots)
     try:
-        segment.fd = os.memfd_create("offhook-slots", os.MFD_CLOEXEC)
+        segment.fd = os.memfd_create("offhook-slots", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(segment.fd, segment.size)
         os.pwrite(segment.fd, _HEADER.pack(MAGIC, VERSION, slots, ROW_BYTES, RING_SAMPLES, RATE_HZ), 0)
+        # Whoever gets the descriptor can write samples, but not take the memory away from under the core.
+        fcntl.fcntl(segment.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
     except OSError as error:
         segment.close()
         raise MediaError(
