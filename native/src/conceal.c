@@ -24,42 +24,57 @@ static int16_t saturate(int32_t v)
 	return (int16_t)(v > INT16_MAX ? INT16_MAX : v < INT16_MIN ? INT16_MIN : v);
 }
 
-/*
- * How well the newest samples repeat those `lag` earlier: correlation squared over energy, 0 where it is negative. Every
- * second sample is enough: a voice on the telephone has its strength below 2 kHz.
- */
-static float likeness(const int16_t *history, int lag)
+static int32_t dot(const int16_t *x, const int16_t *y)
 {
-	const int16_t *end = history + OH_CONCEAL_HISTORY - WINDOW;
-	float          product = 0.0f, energy = 1.0f;
+	int32_t sum = 0;
 
-	for (int i = 0; i < WINDOW; i += 2) {
-		float before = end[i - lag];
-
-		product += (float)end[i] * before;
-		energy += before * before;
-	}
-	return product <= 0.0f ? 0.0f : product / energy * product;
+	for (int i = 0; i < WINDOW / 2; i++)
+		sum += (int32_t)x[i] * y[i];
+	return sum;
 }
 
+/*
+ * The lag at which the newest samples repeat earlier ones best: correlation squared over energy, where that is positive.
+ * Every second sample is enough, for a voice on the telephone has its strength below 2 kHz; in 12 bits, so that the sums
+ * fit 32.
+ */
 static uint32_t find_period(const int16_t *history)
 {
-	float own = 1.0f, best = 0.0f;
-	int   period = PERIOD_MAX;
+	int16_t  half[2][OH_CONCEAL_HISTORY / 2]; /* samples at even and at odd places */
+	uint32_t peak = 0;
+	int      shift = 0;
 
-	for (int i = OH_CONCEAL_HISTORY - WINDOW; i < (int)OH_CONCEAL_HISTORY; i += 2)
-		own += (float)history[i] * (float)history[i];
+	for (size_t i = 0; i < OH_CONCEAL_HISTORY; i++) {
+		uint32_t magnitude = (uint32_t)(history[i] < 0 ? -history[i] : history[i]);
+
+		peak = magnitude > peak ? magnitude : peak;
+	}
+	while (peak >> shift >= 2048)
+		shift++;
+	for (size_t i = 0; i < OH_CONCEAL_HISTORY; i++)
+		half[i % 2][i / 2] = (int16_t)(history[i] / (1 << shift));
+
+	const int      newest = (int)OH_CONCEAL_HISTORY - WINDOW;
+	const int16_t *end = half[0] + newest / 2;
+	float          own = (float)dot(end, end) + 1.0f, best = 0.0f;
+	uint32_t       period = PERIOD_MAX;
+
 	for (int lag = PERIOD_MIN; lag <= PERIOD_MAX; lag++) {
-		float like = likeness(history, lag);
+		const int16_t *before = half[lag % 2] + (newest - lag) / 2;
+		float          product = (float)dot(end, before);
+		float          like = product * product / ((float)dot(before, before) + 1.0f);
 
-		if (like > best) {
+		if (product > 0.0f && like > best) {
 			best = like;
-			period = lag;
+			period = (uint32_t)lag;
 		}
 	}
 	/* no pitch: the longest period buzzes least */
-	return best < 0.1f * own ? PERIOD_MAX : (uint32_t)period;
+	return best < 0.1f * own ? PERIOD_MAX : period;
 }
+
+_Static_assert(2048 * 2048 <= INT32_MAX / (WINDOW / 2), "dot does not overflow");
+_Static_assert(OH_CONCEAL_HISTORY % 2 == 0 && WINDOW % 2 == 0 && PERIOD_MAX + WINDOW <= OH_CONCEAL_HISTORY, "halves");
 
 /* Take the last `periods` periods as the cycle, its end bent to lead into its beginning. */
 static void take_cycle(struct oh_conceal *conceal, uint32_t periods)
