@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from offhook.media import DigitsSent, MediaCore, MediaError, Port, PromptDone, Remote, SlotSegment, Talk
+from offhook.media import Digit, DigitsSent, MediaCore, MediaError, Port, PromptDone, Remote, SlotSegment, Talk
 from offhook.speech.slots import Segment
 from tests.media.telephone import Ears, Telephone, Worker, level, loud, pitch_hz, tone, until
 
@@ -213,8 +213,6 @@ def test_a_caller_that_falls_silent_is_concealed_and_then_missing(
 
 
 def test_digits_go_both_ways(core: MediaCore, ears: Ears, pair: tuple[Port, Port]) -> None:
-    from offhook.media import Digit
-
     pair[0].send_digits("159#", press_ms=60)
     pair[1].send_digits("*0d")
     assert [ears.wait(Digit, pair[1], n).digit for n in (1, 2, 3, 4)] == list("159#")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import select
 import socket
 import struct
+import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +26,7 @@ from offhook.media import (
     SlotSegment,
     slots,
 )
+from offhook.media import Segment as Segmented
 from offhook.speech.slots import Segment
 from tests.media.telephone import Ears, Rtp, Telephone, Worker, level, tone, until
 
@@ -347,9 +352,7 @@ def test_a_closed_core_says_so_and_takes_its_ports_along(segment: SlotSegment, r
             call()
 
 
-def test_memory_that_is_no_segment_is_refused(core: MediaCore, tmp_path: object) -> None:
-    import os
-
+def test_memory_that_is_no_segment_is_refused(core: MediaCore) -> None:
     fd = os.memfd_create("other")
     try:
         for size in (0, 100, 300_000):
@@ -378,3 +381,63 @@ def test_fifty_calls_lose_nothing(core: MediaCore) -> None:
     counters = core.counters()
     assert counters.kernel_drops == counters.events_dropped == 0
     assert sum(port.counters().lost for port in ports) == 0
+
+
+def anything(
+    rng: random.Random, core: MediaCore, mapped: Segmented, prompt: int, port: Port, other: Port, folder: Path
+) -> Callable[[], object]:
+    """Something to ask of a port, by chance."""
+    remote = Remote(other.address, "alaw", 8, 101, packet_ms=rng.choice((10, 20, 30, 40, 60)))
+    verbs: tuple[Callable[[], object], ...] = (
+        lambda: port.remote(remote),
+        lambda: port.bind(mapped, rng.randrange(4)),
+        port.unbind,
+        lambda: port.bridge(other),
+        port.unbridge,
+        lambda: port.play(prompt, loop=rng.random() < 0.5),
+        port.stop,
+        port.flush,
+        lambda: port.send_digits("1"),
+        lambda: port.record(folder / f"{rng.random()}", folder / f"{rng.random()}"),
+        port.stop_recording,
+        port.counters,
+        core.events,
+    )
+    return rng.choice(verbs)
+
+
+def test_any_thread_may_ask_for_anything_at_any_time(segment: SlotSegment, tmp_path: Path) -> None:
+    """Four threads do whatever comes to mind with ports they share, one closes the core under them: each call either
+    does its work or says in a MediaError why not."""
+    core = MediaCore("127.0.0.1", (30_000, 39_999))
+    mapped = core.attach(segment)
+    prompt = core.load_prompt(tone(400, 100), 16_000)
+    ports = [core.open(str(n)) for n in range(8)]
+    surprises: list[BaseException] = []
+
+    def busy(seed: int) -> None:
+        rng = random.Random(seed)
+        while True:
+            n = rng.randrange(len(ports))
+            port = ports[n]
+            try:
+                anything(rng, core, mapped, prompt, port, rng.choice(ports), tmp_path)()
+                if rng.random() < 0.02:
+                    port.close()
+                    ports[n] = core.open(str(n))
+            except MediaError as error:
+                if "core is clos" in str(error):
+                    return
+            except BaseException as error:
+                surprises.append(error)
+                return
+
+    threads = [threading.Thread(target=busy, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    until(lambda: core.counters().packets_in > 500)
+    core.close()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+    assert surprises == []
