@@ -274,11 +274,14 @@ def _fact(desk: Desk, state: State, words: str, meaning: Meaning) -> Move | None
     urgent = meaning.best is not None and meaning.best.kind is Kind.COURTESY and meaning.score >= SURE
     vague = found is not None and (found.certain < LIKE or fact.type in (FactType.TEXT, FactType.NAME))
     if found is not None and found.whole and not (urgent and vague and fact.type is not FactType.DIGITS):
-        return filled(desk, state, {**volunteered(desk, state, state.skill or "", words), state.fact or "": found})
-    others = {n: f for n, f in volunteered(desk, state, state.skill or "", words).items() if n != state.fact}
+        also = volunteered(desk, state, state.skill or "", words, taken=found)
+        new = {name: fact for name, fact in also.items() if name not in state.facts}
+        return filled(desk, state, {**new, state.fact or "": found})
+    said = volunteered(desk, state, state.skill or "", words)
+    others = {n: f for n, f in said.items() if n != state.fact and state.facts.get(n) != f.value}
     if others:
         return filled(desk, state, others)
-    if found is not None and isinstance(found.value, str) and len(found.value) < fact.lengths[0]:
+    if found is not None and isinstance(found.value, str) and len(found.value) < fact.lengths[0] and not urgent:
         if found.value == state.partial or state.misses + 1 >= desk.agent.hand_over.not_understood:
             return None
         decide = Decide("ask", state.skill, {state.fact or "": found.value}, {"certain": found.certain})

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # it ships no types
 from tokenizers import Tokenizer
 
 Vectors = npt.NDArray[np.float32]
@@ -48,6 +49,8 @@ class Embedding:
         tokenizer.no_padding()
         self._tokenizer = tokenizer
         self._layers = [_Layer(self._weights, f"encoder.layer.{i}.") for i in range(6)]
+        # Matrices this small gain nothing from a second thread, and lose much where other work has the cores.
+        self._threads = ThreadpoolController()
         self._known: OrderedDict[str, Vectors] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -81,7 +84,9 @@ class Embedding:
             for row, i in enumerate(rows):
                 tokens[row, : len(ids[i])] = ids[i]
                 mask[row, : len(ids[i])] = 1
-            for i, vector in zip(rows, self._forward(tokens, mask), strict=True):
+            with self._threads.limit(limits=1, user_api="blas"):
+                made = self._forward(tokens, mask)
+            for i, vector in zip(rows, made, strict=True):
                 vectors[i] = vector
         return vectors
 

@@ -58,7 +58,10 @@ class SkillMind:
         self._again = again
 
     def greet(self) -> Iterable[Act]:
-        return self._done(deciding.greet(self.desk, self.state, self._again))
+        if not self._again:
+            return self._done(deciding.greet(self.desk, self.state, again=False))
+        acts, self.state = deciding.greet(self.desk, self.state, again=True)  # a repeat is of what was said before
+        return acts
 
     def hear(self, words: str) -> Iterable[Act]:
         return self._done(deciding.hear(self.desk, self.state, words))

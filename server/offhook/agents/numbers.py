@@ -55,6 +55,9 @@ HOMOPHONES = {"for": "4", "fore": "4", "to": "2", "too": "2", "ate": "8", "won":
 FILLERS = frozenset("uh um er erm hm hmm ah and then dash hyphen space point dot comma like so".split())
 """May stand between digits without ending the number."""
 
+_SIGHS = frozenset(("oh", "o"))
+"""Zero among digits, and a sigh before them."""
+
 _TOKEN = re.compile(r"\d+|[^\W\d_]+(?:'[^\W\d_]+)?")
 
 
@@ -103,8 +106,10 @@ def runs(text: str, loose: bool = False) -> list[Run]:
             stretch.pop()
         while stretch and stretch[0].text in FILLERS:
             stretch.pop(0)
+        sure = any(_numeric(t.text) and t.text not in _SIGHS for t in stretch)
+        sighs = sum(t.text in _SIGHS for t in stretch)
         homophones = sum(t.text in HOMOPHONES for t in stretch)
-        if any(_numeric(t.text) for t in stretch) or (loose and homophones >= 3):
+        if sure or sighs >= 2 or (loose and homophones >= 3):
             if readings := _readings([token.text for token in stretch]):  # none where it is endless
                 found.append(Run(stretch[0].start, stretch[-1].end, readings))
         stretch = []
@@ -151,6 +156,8 @@ def _items(words: Sequence[str], i: int) -> Iterator[tuple[str, int, float]]:
     if word in HOMOPHONES:
         yield HOMOPHONES[word], 1, 0.3
         yield "", 1, 0.35
+    if word in _SIGHS and i == 0:
+        yield "", 1, 0.5
     if word in REPEATS:
         if i + 1 < len(words) and (digit := _digit(words[i + 1])):
             yield digit * REPEATS[word], 2, 0.0

@@ -16,7 +16,7 @@ from enum import Enum
 
 import numpy as np
 
-from offhook.agents.courtesies import EXAMPLES, OUTSIDE
+from offhook.agents.courtesies import EXAMPLES, OUTSIDE, Courtesy
 from offhook.agents.embedding import Embedding, Vectors
 from offhook.agents.job import Agent
 from offhook.agents.numbers import FILLERS, MOST_CHARACTERS, TEENS, TENS, UNITS, tokens
@@ -63,6 +63,10 @@ class Meaning:
     """The three nearest, by name."""
 
 
+_LIGHT = frozenset(
+    Intent(Kind.COURTESY, courtesy.value) for courtesy in (Courtesy.HELLO, Courtesy.THANKS, Courtesy.HOW_ARE_YOU)
+)
+"""What is only meant where nothing else is."""
 NOTHING = Meaning(None, 0.0, 0.0, (), {})
 
 
@@ -140,6 +144,8 @@ class Understanding:
             whole = np.maximum(whole, 0.96 * row)
         order = np.argsort(-whole)
         best = int(order[0])
+        if self._intents[best] in _LIGHT:  # `good morning, where is my order`
+            best = next((int(i) for i in order if whole[i] >= LIKELY and self._intents[int(i)] not in _LIGHT), best)
         outside = len(self._intents) - 1
         likely = best != outside and whole[best] >= LIKELY and whole[best] - whole[outside] >= CLEAR
         if not likely:

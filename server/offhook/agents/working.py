@@ -44,12 +44,14 @@ def begin(desk: Desk, state: State, name: str, words: str, meaning: Meaning) -> 
     return [Decide("skill", name, values, {**meaning.scores, "margin": round(meaning.margin, 3)}), *acts], after
 
 
-def volunteered(desk: Desk, state: State, name: str, words: str) -> dict[str, Found]:
-    """Facts of skill `name` said without being asked for."""
-    skill = desk.agent.skills[name] if name in desk.agent.skills else None
-    found = {}
+def volunteered(desk: Desk, state: State, name: str, words: str, taken: Found | None = None) -> dict[str, Found]:
+    """Facts of skill `name` said without being asked for. No words count for two facts, nor for more than `taken`."""
+    skill = desk.agent.skills.get(name)
+    found: dict[str, Found] = {}
     for key, fact in (skill.needs if skill else {}).items():
-        if (one := find(fact, words, desk.hearing(asked=False))) is not None and one.whole:
+        one = find(fact, words, desk.hearing(asked=False))
+        others = [*found.values(), *([taken] if taken else [])]
+        if one is not None and one.whole and not any(one.start < o.end and o.start < one.end for o in others):
             found[key] = one
     return found
 
