@@ -161,7 +161,7 @@ class UserAgent:
     @property
     def busy(self) -> bool:
         """Whether requests of ours are still unanswered."""
-        return bool(self._done)
+        return any(transaction.unanswered for transaction in self._done)
 
     # --- for whoever calls out
 
@@ -255,8 +255,12 @@ class UserAgent:
         if trunk is None and session is None:
             return self._refused(Cause.UNKNOWN_SOURCE, source, None)
         transaction = self._servers.get(server_key(request))
+        if request.method == "ACK" and isinstance(transaction, InviteServer) and transaction.accepted:
+            # Some callers acknowledge a 2xx with the INVITE's own branch, pyVoIP with a To tag of its own invention
+            # as well: the branch tells which call is meant.
+            session = session or self._invites.get(transaction)
         if request.method == "ACK" and session is not None and (transaction is None or transaction.accepted):
-            session.acknowledge(request)  # some callers acknowledge a 2xx with the INVITE's own branch
+            session.acknowledge(request)
         elif transaction is not None:
             self._carry_out(transaction, transaction.receive(self._clock(), request))
         elif request.method == "ACK":
@@ -450,14 +454,14 @@ class UserAgent:
         tag: str = "",
     ) -> None:
         """8.2.7: every repetition of the request gets the same answer, with the same tag."""
-        tag = (
-            tag
-            or hmac.new(
-                self._tag_key, repr(server_key(request)).encode("utf-8", "replace"), hashlib.sha256
-            ).hexdigest()[:12]
-        )
+        tag = tag or self._stateless_tag(request)
         response = request.response(status, reason[:80], tag, [*self.identity("Server"), *headers])
         self.transmit(self._flow_back(request, source), response.to_bytes())
+
+    def _stateless_tag(self, request: Request) -> str:
+        """The same for every repetition of a request, even of one that could not be read to its end."""
+        what = [str(request.via), request.method, *(request.headers.get(n) or "" for n in ("Call-ID", "From", "CSeq"))]
+        return hmac.new(self._tag_key, repr(what).encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:12]
 
     def _flow_back(self, request: Request, source: Source) -> Flow:
         """Where responses go (18.2.2, RFC 3581 4): never to an address that the message merely names."""
