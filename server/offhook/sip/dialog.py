@@ -142,6 +142,8 @@ def with_via(request: Request, flow: Flow, sent_by: tuple[str, int]) -> Request:
 
 def _target(message: Request | Response) -> Uri:
     contacts = message.contacts()
+    if not contacts and isinstance(message, Request) and not (message.via.branch or "").startswith("z9hG4bK"):
+        contacts = [message.sender]  # RFC 2543 let a caller leave its Contact out
     if len(contacts) != 1:
         raise Malformed("there must be exactly one Contact")
     uri = contacts[0].uri

@@ -149,6 +149,7 @@ class SipEndpoint:
         except Exception:
             # A bug of ours: this message is lost, every other call goes on.
             log.exception("sip.receive-failed", source=source.address)
+        self._wake()
 
     def _send(self, flow: Flow, data: bytes) -> None:
         host = self._address_of(flow.host)

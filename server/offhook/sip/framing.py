@@ -9,7 +9,7 @@ import re
 
 from offhook.sip.message import MAX_MESSAGE
 
-_LENGTH = re.compile(rb"^(?:content-length|l)[ \t]*:[ \t]*([^\r\n]*?)[ \t]*$", re.IGNORECASE | re.MULTILINE)
+_LENGTH = re.compile(rb"^(?:content-length|l)[ \t]*:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 PING = b"\r\n\r\n"
 PONG = b"\r\n"
 

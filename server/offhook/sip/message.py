@@ -33,7 +33,9 @@ _SPACE = re.compile(r"[ \t]+")
 _FOLD = re.compile(r"\r\n[ \t]+")
 _DIGITS = re.compile(r"[0-9]{1,10}\Z")
 _VERSION = re.compile(r"SIP/[0-9]+\.[0-9]+\Z", re.IGNORECASE)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+_CONTROL = re.compile(r"(?<!\\)[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|[\r\n]")
+"""What no header may hold: a quoted pair may be any character but a line's end (RFC 3261 25.1)."""
+_LINE_END = re.compile(r"[\r\n]+")
 
 # RFC 3261 20, table 2: these stand once. More than one of them is a message that two readers read differently.
 _ONCE = frozenset(
@@ -172,9 +174,9 @@ class Message:
         raise AssertionError("a message is a request or a response")
 
     def to_bytes(self) -> bytes:
-        """The message on the wire. Control characters in values cannot break out of their line."""
-        lines = [_CONTROL.sub(" ", self.start_line())]
-        lines += [f"{name}: {_CONTROL.sub(' ', value)}" for name, value in self.headers if name != "Content-Length"]
+        """The message on the wire. Nothing in a value can break out of its line."""
+        lines = [_LINE_END.sub(" ", self.start_line())]
+        lines += [f"{name}: {_LINE_END.sub(' ', value)}" for name, value in self.headers if name != "Content-Length"]
         lines.append(f"Content-Length: {len(self.body)}")
         return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape") + self.body
 
@@ -314,8 +316,8 @@ def _read_headers(text: str) -> tuple[Headers, Malformed | None]:
             fault = fault or Malformed("a header is too long")
         elif not colon or not is_token(name):
             fault = fault or Malformed(f"{line[:40]!r} is not a header")
-        elif "\n" in value or "\r" in value:
-            fault = fault or Malformed("a header has a stray line break in it")
+        elif _CONTROL.search(value):
+            fault = fault or Malformed("a header has a control character or a stray line break in it")
         else:
             headers.add(COMPACT_FORMS.get(name.lower(), name), _SPACE.sub(" ", value).strip())
     return headers, fault

@@ -107,6 +107,11 @@ class Transaction:
         return self.state is State.TERMINATED
 
     @property
+    def unanswered(self) -> bool:
+        """Whether no final response has come or gone."""
+        return self.state in (State.CALLING, State.TRYING, State.PROCEEDING)
+
+    @property
     def accepted(self) -> bool:
         return self.state is State.ACCEPTED
 
