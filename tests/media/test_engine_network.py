@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import random
@@ -316,8 +317,20 @@ def test_signalling_that_makes_no_sense_is_refused_in_words(core: MediaCore) -> 
             port.remote(remote)
 
 
+def six_free_ports() -> int:
+    """The first of six ports in a row that nobody has, an even one."""
+    while True:
+        low = random.randrange(10_000, 30_000, 2)
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for port in range(low, low + 6):
+                one = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                one.bind(("127.0.0.1", port))
+            return low
+
+
 def test_when_all_ports_are_taken_the_sentence_says_so() -> None:
-    with MediaCore("127.0.0.1", (29_990, 29_995)) as core:
+    low = six_free_ports()
+    with MediaCore("127.0.0.1", (low, low + 5)) as core:
         ports = [core.open() for _ in range(3)]
         assert len({port.address for port in ports}) == 3
         assert all(port.address[1] % 2 == 0 for port in ports)
