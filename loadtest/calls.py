@@ -25,6 +25,7 @@ import numpy as np
 
 from offhook.calls.caller import CallerError, Line, Phone
 from offhook.speech.contract import RATE_HZ
+from offhook.telemetry import logs
 from served import Served, served
 
 TICK_HZ = os.sysconf("SC_CLK_TCK")
@@ -37,9 +38,11 @@ numbers:
 flows:
   echo:
     - disclose: [ai, recording]
-    - agent: {use: order-desk@1, max: 60m}
-      exits: {resolved: {go: bye}, human: {go: bye}, failed: {go: bye}, busy: {go: bye}, timeout: {go: bye}}
-  bye: [{hangup: normal}]
+    - agent:
+        use: order-desk@1
+        max: 60m
+        exits: {resolved: next, human: next, failed: next, busy: next, timeout: next}
+    - hangup: normal
 prompts:
   disclose-ai: {en: "Echo."}
   disclose-recording: {en: "Test."}
@@ -147,6 +150,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
+    logs.configure("warning")
     with tempfile.TemporaryDirectory(prefix="offhook-") as home:
         plan = Path(home) / "plan.yaml"
         plan.write_text(PLAN, encoding="utf-8")

@@ -19,6 +19,7 @@ import tempfile
 from pathlib import Path
 
 from offhook.calls.caller import Phone, Report, Saying, Script, Turn, converse
+from offhook.telemetry import logs
 from served import Served, served
 
 SPEECH = Path(__file__).resolve().parent / "speech"
@@ -73,6 +74,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--model", default="cascade", help="the speech model that serves")
     arguments = parser.parse_args()
+    logs.configure("warning")
     with tempfile.TemporaryDirectory(prefix="offhook-") as home:
         with served(Path(home), speech={"model": arguments.model, "slots": 4}) as server:
             reports = asyncio.run(measure(server, arguments.turns, arguments.json))
