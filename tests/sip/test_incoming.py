@@ -251,7 +251,7 @@ def test_early_media_is_answered_in_183_and_again_in_the_200() -> None:
 @pytest.mark.parametrize(
     ("method", "headers", "status"),
     [
-        ("INVITE", "Require: 100rel", 420),
+        ("INVITE", "Require: precondition", 420),
         ("INVITE", "Accept: text/plain", 406),
         ("INVITE", "Session-Expires: 60\nSupported: timer", 422),
         ("INVITE", "Contact: <sips:alice@192.0.2.10>", 400),
@@ -276,8 +276,8 @@ def test_what_is_not_supported_is_refused_with_its_own_status(method: str, heade
 
 def test_420_names_what_is_not_supported_and_422_the_smallest_interval() -> None:
     lab = Lab()
-    (refusal,) = Caller(lab, "a@x").send(Caller(lab, "a@x").text("INVITE", "Require: 100rel, timer", SDP))
-    assert refusal.headers.get("Unsupported") == "100rel"
+    (refusal,) = Caller(lab, "a@x").send(Caller(lab, "a@x").text("INVITE", "Require: precondition, timer", SDP))
+    assert refusal.headers.get("Unsupported") == "precondition"
     (refusal,) = Caller(lab, "b@x").invite("Session-Expires: 60\nSupported: timer")
     assert refusal.headers.get("Min-SE") == "90"
 
@@ -477,3 +477,54 @@ def test_what_we_say_cannot_break_out_of_its_line() -> None:
     lab.session.reject(486, "Busy\r\nEvil: 1", [("Reason", "a\r\nContact: <sip:evil@x>")])
     refusal = lab.said()[-1]
     assert "Evil" not in refusal.headers and "Contact" not in refusal.headers
+
+
+# --- provisional responses that are acknowledged, RFC 3262
+
+
+def reliable(lab: Lab) -> tuple[Caller, Response]:
+    """A call by someone who requires 100rel, ringing with early media."""
+    caller = Caller(lab)
+    caller.invite("Require: 100rel")
+    lab.session.ring(OURS)
+    (progress,) = lab.said()
+    assert isinstance(progress, Response) and progress.status == 183
+    caller.learn([progress])
+    return caller, progress
+
+
+def test_a_caller_that_requires_it_gets_reliable_provisional_responses_until_it_says_prack() -> None:
+    lab = Lab()
+    caller, progress = reliable(lab)
+    assert progress.headers.get("Require") == "100rel"
+    lab.wait(3.6)
+    assert lab.statuses() == [183, 183, 183]
+    rack = f"RAck: {progress.headers.get('RSeq')} 1 INVITE"
+    (refusal,) = caller.request("PRACK", "RAck: 1 1 INVITE")
+    assert isinstance(refusal, Response) and refusal.status == 481
+    (ok,) = caller.request("PRACK", rack)
+    assert isinstance(ok, Response) and ok.status == 200
+    lab.wait(30)
+    assert lab.said() == []
+    lab.session.accept(OURS)
+    assert lab.statuses() == [200]
+
+
+def test_an_answer_waits_for_the_prack_of_an_early_description() -> None:
+    lab = Lab()
+    caller, progress = reliable(lab)
+    assert lab.session.accept(OURS) is not None
+    assert lab.said() == []
+    said = caller.request("PRACK", f"RAck: {progress.headers.get('RSeq')} 1 INVITE")
+    assert [(m.status, m.cseq.method) for m in said if isinstance(m, Response)] == [(200, "PRACK"), (200, "INVITE")]
+    caller.cseq = 1
+    caller.ack()
+    lab.one(Confirmed)
+
+
+def test_a_provisional_response_that_is_never_acknowledged_ends_the_attempt() -> None:
+    lab = Lab()
+    reliable(lab)
+    lab.wait(33)
+    assert 504 in lab.statuses()
+    assert lab.one(Ended).by is By.TIMEOUT

@@ -1,20 +1,33 @@
-"""A call that comes in, from INVITE to ACK: ringing, answering, refusing, a caller who gives up (RFC 3261 13.3)."""
+"""A call that comes in, from INVITE to ACK: ringing, answering, refusing, a caller who gives up (RFC 3261 13.3), and
+provisional responses that a caller wants to acknowledge (RFC 3262).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from offhook.sip import sdp, sessiontimer
 from offhook.sip.dialog import Dialog
 from offhook.sip.events import Answered, By, Cancelled, Confirmed
-from offhook.sip.message import Request
+from offhook.sip.message import Request, Response
 from offhook.sip.sdp import Agreed, Description, Direction, LocalMedia, NotAcceptable
 from offhook.sip.session import Session
-from offhook.sip.transaction import InviteServer, ServerTransaction
+from offhook.sip.transaction import T1_S, TIMEOUT_S, InviteServer, ServerTransaction
 from offhook.sip.usage import ALLOW, Services, State, Timer
 
 PROVISIONAL_EVERY_S = 60.0
 """RFC 3261 13.3.1.1: a proxy gives up after three minutes without a provisional response."""
+
+
+@dataclass(slots=True)
+class Unproven:
+    """A reliable provisional response whose PRACK has not come."""
+
+    rseq: int
+    response: Response
+    interval_s: float = T1_S
 
 
 class IncomingSession(Session):
@@ -36,6 +49,10 @@ class IncomingSession(Session):
         self._granted = granted
         self._early: LocalMedia | None = None
         self._provisional: tuple[int, bytes] = (100, b"")
+        self._reliably = "100rel" in (token.lower() for token in request.headers.tokens("Require"))
+        self._rseq = secrets.randbelow(2**30)
+        self._unproven: Unproven | None = None
+        self._after_prack: Callable[[], object] | None = None
         self._learn(request)
         services.adopt(self, dialog)
 
@@ -70,7 +87,11 @@ class IncomingSession(Session):
         if self.state not in (State.TRYING, State.EARLY):
             return None
         media = self._early or media
-        self.timers.pop(Timer.PROVISIONAL, None)
+        if self._unproven is not None and self._unproven.response.body:
+            # RFC 3262 3: no 2xx while a description of ours is unacknowledged
+            self._after_prack = lambda: self.accept(media)
+            return self.agreed
+        self._stop_ringing()
         request, flow = self._invite.request, self._invite.flow
         if self._description is None:
             body = sdp.write_offer(media, Direction.SENDRECV, self._origin)
@@ -133,13 +154,54 @@ class IncomingSession(Session):
         if self.agreed is not None and not self._reported_end:
             self._services.report(Answered(self, self.agreed))
 
+    def _on_prack(self, transaction: ServerTransaction, request: Request) -> None:
+        waiting = self._unproven
+        named = (request.headers.get("RAck") or "").split(" ")
+        if waiting is None or named != [str(waiting.rseq), str(self._invite.request.cseq.number), "INVITE"]:
+            return super()._on_prack(transaction, request)
+        self._services.respond(transaction, self._response(request, 200))
+        self._unproven = None
+        self.timers.pop(Timer.PROVISIONAL_AGAIN, None)
+        self.timers.pop(Timer.NO_PRACK, None)
+        wanted, self._after_prack = self._after_prack, None
+        if wanted is not None and self.state is State.EARLY:
+            wanted()
+
     def _fired(self, timer: Timer) -> None:
-        if timer is Timer.PROVISIONAL and self.state is State.EARLY:
+        waiting = self._unproven
+        if self.state is not State.EARLY:
+            return
+        if timer is Timer.PROVISIONAL:
             self._send_provisional()
+        elif timer is Timer.PROVISIONAL_AGAIN and waiting is not None:
+            # RFC 3262 3: T1, doubling without the bound of T2
+            self._services.respond(self._invite, waiting.response)
+            waiting.interval_s *= 2
+            self.timers[Timer.PROVISIONAL_AGAIN] = self._services.now() + waiting.interval_s
+        elif timer is Timer.NO_PRACK:
+            self._services.respond(self._invite, self._response(self._invite.request, 504))
+            self._end(By.TIMEOUT, "a provisional response was never acknowledged", 504)
+
+    def _stop_ringing(self) -> None:
+        self._unproven = None
+        for timer in (Timer.PROVISIONAL, Timer.PROVISIONAL_AGAIN, Timer.NO_PRACK):
+            self.timers.pop(timer, None)
 
     def _send_provisional(self) -> None:
-        status, body = self._provisional
+        now, (status, body) = self._services.now(), self._provisional
+        self.timers[Timer.PROVISIONAL] = now + PROVISIONAL_EVERY_S
         headers = [("Contact", self._services.contact(self._invite.flow)), ("Allow", ALLOW)]
+        if self._reliably:
+            if self._description is None:
+                return  # RFC 3262 5: it would have to carry our offer, for which it is too early
+            if self._unproven is not None:  # one at a time
+                self._after_prack = self._after_prack or self._send_provisional
+                return
+            self._rseq += 1
+            headers += [("Require", "100rel"), ("RSeq", str(self._rseq))]
         response = self._response(self._invite.request, status, headers=headers, body=body)
+        if self._reliably:
+            self._unproven = Unproven(self._rseq, response)
+            self.timers[Timer.PROVISIONAL_AGAIN] = now + T1_S
+            self.timers[Timer.NO_PRACK] = now + TIMEOUT_S
         self._services.respond(self._invite, response)
-        self.timers[Timer.PROVISIONAL] = self._services.now() + PROVISIONAL_EVERY_S

@@ -58,8 +58,10 @@ class Session(Renegotiation):
             self._on_offer(transaction, request)
         elif request.method == "INFO":
             self._on_info(transaction, request)
+        elif request.method == "PRACK":
+            self._on_prack(transaction, request)
         elif request.method == "OPTIONS":
-            headers = [("Allow", ALLOW), ("Accept", ACCEPT), ("Supported", "timer")]
+            headers = [("Allow", ALLOW), ("Accept", ACCEPT), ("Supported", ", ".join(SUPPORTED))]
             self._services.respond(transaction, self._response(request, 200, headers=headers))
         else:
             status = 405 if request.method in KNOWN_METHODS else 501
@@ -120,6 +122,10 @@ class Session(Renegotiation):
         else:
             self._fired(timer)
         self._services.watch(self)
+
+    def _on_prack(self, transaction: ServerTransaction, request: Request) -> None:
+        """RFC 3262 3: what acknowledges no provisional response of ours gets 481."""
+        self._services.respond(transaction, self._response(request, 481))
 
     def _confirmed(self) -> None:
         """The call stands, ACK and all."""

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("offhook.sip")
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE"
-SUPPORTED = frozenset({"timer"})
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK"
+SUPPORTED = ("timer", "100rel")
+"""What a caller may require. Calling out we offer timers only: nobody need send us reliable provisional responses."""
 ACCEPT = "application/sdp, application/dtmf-relay, application/dtmf"
 KNOWN_METHODS = frozenset(
     "INVITE ACK CANCEL BYE OPTIONS INFO UPDATE PRACK REGISTER SUBSCRIBE NOTIFY PUBLISH MESSAGE REFER".split()
@@ -54,6 +55,8 @@ class Timer(Enum):
     UNANSWERED = "re-offer not answered here"
     GLARE = "re-offer again"
     CANCELLED = "no answer to CANCEL"
+    PROVISIONAL_AGAIN = "reliable 1xx again"
+    NO_PRACK = "no PRACK"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +157,7 @@ class DialogUsage:
 
     def _success(self, request: Request, granted: sessiontimer.Granted, flow: Flow, body: bytes = b"") -> Response:
         """A 200 to INVITE or UPDATE."""
-        headers = [("Contact", self._services.contact(flow)), ("Allow", ALLOW), ("Supported", "timer")]
+        headers = [("Contact", self._services.contact(flow)), ("Allow", ALLOW), ("Supported", ", ".join(SUPPORTED))]
         return self._response(request, 200, headers=[*headers, *granted.headers], body=body)
 
     def _accepted(self, transaction: InviteServer, response: Response, wants_answer: bool, hold: bool = False) -> None:

@@ -314,7 +314,7 @@ class UserAgent:
                 request, source, refusal.status, cause, [("Retry-After", str(wait))] if wait is not None else []
             )
         if method == "OPTIONS":  # 11.2: as an INVITE would have been answered
-            headers = [("Allow", ALLOW), ("Accept", ACCEPT), ("Supported", "timer")]
+            headers = [("Allow", ALLOW), ("Accept", ACCEPT), ("Supported", ", ".join(SUPPORTED))]
             return self._answer(request, source, 200, headers=headers)
         self._on_invite(request, source, trunk)
 
