@@ -10,7 +10,7 @@ import structlog
 from offhook.calls.channel import ChannelGone, Gone, LegEvent
 from offhook.calls.sipleg import SipLeg
 from offhook.calls.timeline import DialAnswered, DialEnded, DialStarted
-from offhook.calls.verbs import DialExit
+from offhook.calls.verbs import CallOver, DialExit
 from offhook.media import MediaError
 
 if TYPE_CHECKING:
@@ -25,7 +25,11 @@ NO_ANSWER = {408, 480, 487}
 async def connect(call: Call, uri: str, ring_s: float, limit_s: float | None) -> DialExit:
     """Ring `uri` and talk; see `verbs.Verbs.dial`."""
     call.timeline.append(DialStarted(uri))
-    how = await _connected(call, uri, ring_s, limit_s)
+    try:
+        how = await _connected(call, uri, ring_s, limit_s)
+    except (asyncio.CancelledError, CallOver):
+        call.timeline.append(DialEnded(uri, "over", "the call ended"))
+        raise
     call.timeline.append(DialEnded(uri, how.exit, how.cause))
     return how
 

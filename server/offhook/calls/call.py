@@ -94,6 +94,7 @@ class Call:
         self._tracks_closed = asyncio.Event()
         self._recording = False
         self._by_server = False
+        self._leaving = False  # goodbye is being said: the plan may begin nothing more
         leg.listen(self._on_leg)
         hall.watch(leg.port, self._on_media)
 
@@ -114,6 +115,7 @@ class Call:
         self.leg.ring()
 
     async def answer(self) -> None:
+        await self._may_go_on()
         if self._answered:
             return
         try:
@@ -139,7 +141,7 @@ class Call:
         self.timeline.append(Disclosed(list(what), text, language))
 
     async def record(self, keep: str) -> RecordExit:
-        self._require()
+        await self._may_go_on()
         self.keep = keep
         if self._recording:
             return "recording"
@@ -154,18 +156,20 @@ class Call:
         return "recording"
 
     async def agent(self, name: str, limit_s: float, known: Mapping[str, str]) -> AgentExit:
-        self._require()
+        await self._may_go_on()
         return await self.until_over(conversation.hold(self, name, limit_s, known))
 
     async def dial(self, uri: str, ring_s: float, limit_s: float | None) -> DialExit:
-        self._require()
+        await self._may_go_on()
         return await self.until_over(bridging.connect(self, uri, ring_s, limit_s))
 
     async def voicemail(self, text: str, language: str, max_s: float, keep: str) -> VoicemailExit:
-        self._require()
+        await self._may_go_on()
         return await voicemail.take(self, text, language, max_s, keep)
 
     async def hang_up(self, cause: str) -> None:
+        if self._leaving:
+            await self._may_go_on()
         if self._answered:
             self.leg.hang_up(cause)
         else:
@@ -189,7 +193,12 @@ class Call:
 
     async def play(self, prompt: int) -> PromptDone:
         """Play a prompt to its end."""
-        self._require()
+        await self._may_go_on()
+        done = await self._played(prompt)
+        await self._may_go_on()
+        return done
+
+    async def _played(self, prompt: int) -> PromptDone:
         done: asyncio.Future[PromptDone] = asyncio.get_running_loop().create_future()
         number = self.leg.port.play(prompt)
         self._plays[number] = done
@@ -201,17 +210,17 @@ class Call:
             return await self.until_over(finished())
         finally:
             self._plays.pop(number, None)
-            if self.over is False and not done.done():
-                self.leg.port.stop()
+            if not done.done():
+                self.quiet()
 
     def loop(self, prompt: int) -> None:
         """Play a prompt over and over until `quiet`."""
-        if not self.over:
+        if not self.over and not self._leaving:
             self.leg.port.play(prompt, loop=True)
 
     def quiet(self) -> None:
         """Stop what is being played."""
-        if not self.over:
+        if not self.over and not self._leaving:
             self.leg.port.stop()
 
     async def close(self) -> None:
@@ -239,11 +248,14 @@ class Call:
         self.hall.forget(self.leg)
 
     async def farewell(self, prompt: int) -> None:
-        """Say goodbye over whatever goes on, then end the call: the server is going down."""
-        try:
-            await asyncio.wait_for(self.play(prompt), FAREWELL_S)
-        except (TimeoutError, CallOver, MediaError):
-            pass
+        """Say goodbye over whatever goes on, then end the call: the server is going down. From here on the dial plan
+        waits for the end; its next step would cut the goodbye short."""
+        self._leaving = True
+        if self._answered and not self.over:
+            try:
+                await asyncio.wait_for(self._played(prompt), FAREWELL_S)
+            except (TimeoutError, CallOver, MediaError):
+                pass
         self.end("the server went down")
 
     def end(self, cause: str) -> None:
@@ -252,7 +264,10 @@ class Call:
             self._by_server = True
             self.leg.hang_up(cause)
 
-    def _require(self) -> None:
+    async def _may_go_on(self) -> None:
+        """Return where the dial plan may begin something. Raises CallOver where it may not, once the call is over."""
+        if self._leaving:
+            await asyncio.shield(self._over)
         if self.over:
             raise CallOver
 
