@@ -198,6 +198,16 @@ def test_a_challenge_is_answered_once_with_the_strongest_algorithm() -> None:
     assert lab.one(Failed).status == 401
 
 
+def test_the_ack_of_an_answer_shows_the_credentials_of_its_invite() -> None:
+    lab = Lab()
+    _, called, invite = calling(lab, Credentials("bob", "secret"))
+    called.answer(invite, 407, 'Proxy-Authenticate: Digest realm="pbx", nonce="n", qop="auth", algorithm=MD5', tag="x")
+    again = called.request_of_ours("INVITE")
+    called.answer(again, 200, body=SDP, tag="b1")
+    ack = called.request_of_ours("ACK")
+    assert ack.headers.get("Proxy-Authorization") == again.headers.get("Proxy-Authorization") is not None
+
+
 def test_a_proxy_that_asks_about_bye_is_answered_too() -> None:
     lab = Lab()
     session, called, invite = calling(lab, Credentials("bob", "secret"))
@@ -240,6 +250,16 @@ def test_what_cannot_be_called_is_said_at_once(uri: str) -> None:
     with pytest.raises(Malformed):
         lab.agent.call(uri, OURS, "sip:us@198.51.100.1")
     assert not lab.agent.sessions
+
+
+@pytest.mark.parametrize(("caller", "headers"), [("nobody at all", ()), ("sip:us@198.51.100.1", (("To", "x"),) * 9)])
+def test_a_call_that_cannot_even_be_written_leaves_nothing_behind(
+    caller: str, headers: tuple[tuple[str, str], ...]
+) -> None:
+    lab = Lab()
+    with pytest.raises(Malformed):
+        lab.agent.call("sip:bob@192.0.2.10", OURS, caller, headers=headers)
+    assert not lab.agent.sessions and not lab.agent.busy and lab.said() == []
 
 
 def test_responses_that_belong_to_nobody_are_dropped() -> None:

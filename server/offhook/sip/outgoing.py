@@ -8,7 +8,7 @@ from offhook.sip import sdp, sessiontimer
 from offhook.sip.dialog import Dialog, flow_to, new_tag, with_via
 from offhook.sip.digest import Credentials
 from offhook.sip.events import Answered, By, Failed, Progress
-from offhook.sip.grammar import Malformed, Uri
+from offhook.sip.grammar import Malformed, NameAddr, Uri
 from offhook.sip.message import Headers, Request, Response
 from offhook.sip.sdp import Agreed, Direction, LocalMedia, NotAcceptable
 from offhook.sip.session import Session
@@ -32,13 +32,14 @@ class OutgoingSession(Session):
     ) -> None:
         """`uri` is whom to call, `caller` our From without its tag (a URI, or a name with a URI in angle brackets).
 
-        Raises Malformed where `uri` is not a sip URI that can be reached over udp or tcp."""
+        Raises Malformed where `uri` is not a sip URI that can be reached over udp or tcp, or `caller` is no address."""
         super().__init__(services, f"{secrets.token_hex(12)}@offhook", uri, credentials)
         self._uri = Uri.parse(uri)
         if self._uri.scheme != "sip" or self._uri.transport not in (None, "udp", "tcp"):
             raise Malformed(f"{uri!r} cannot be called; write sip:user@host, with ;transport=tcp for TCP")
         self.local = media
         self._from = f"{caller if '<' in caller else f'<{caller}>'};tag={new_tag()}"
+        NameAddr.parse(self._from)
         self._headers = headers
         self._flow = flow_to(self._uri)
         self._cseq = secrets.randbelow(10_000)
@@ -80,6 +81,7 @@ class OutgoingSession(Session):
         proof = self._answerer.header("INVITE", self._uri.text) if self._answerer is not None else None
         if proof is not None:
             request.headers.add(*proof)
+            self._proof = (self._cseq, proof)
         self._provisional = False
         self._request_sent = with_via(request, self._flow, self._services.local(self._flow))
         self._services.request(self._request_sent, self._flow, self._on_outcome)

@@ -17,6 +17,8 @@ from offhook.sip.useragent import Source
 
 MAX_CONNECTIONS = 2_000
 MAX_CONNECTIONS_PER_SOURCE = 200
+RECEIVE_BUFFER = 1 << 20
+"""Bytes of datagrams that may wait while the loop is busy: some thousand INVITEs."""
 MAX_UNSENT = 1 << 20
 """Bytes a peer may leave unread before its connection is cut."""
 FIRST_MESSAGE_S = 10.0
@@ -34,6 +36,9 @@ class UdpTransport(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.DatagramTransport, transport)
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         if data.strip(b"\r\n\x00"):  # keep-alives

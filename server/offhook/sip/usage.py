@@ -114,6 +114,8 @@ class DialogUsage:
         self._origin = sdp.Origin(secrets.randbelow(2**53))
         self._answerer = Answerer(credentials) if credentials is not None else None
         self._unacknowledged: Unacknowledged | None = None
+        self._proof: tuple[int, tuple[str, str]] | None = None
+        """The credentials of our last INVITE, by its CSeq number; its ACK carries them too."""
         self._acks: dict[tuple[int, str], tuple[Flow, bytes]] = {}
         self._refresh: sessiontimer.Refresh | None = None
         self._peer_updates = False
@@ -183,6 +185,8 @@ class DialogUsage:
             proof = self._answerer.header(method, request.uri_text)
             if proof is not None:
                 request.headers.add(*proof)
+                if method == "INVITE":
+                    self._proof = (cseq, proof)
 
         def finished(outcome: Response | Failure) -> None:
             if isinstance(outcome, Response) and outcome.status in (401, 407) and self._can_prove(outcome):
@@ -206,7 +210,9 @@ class DialogUsage:
         key = (cseq, dialog.remote_tag)
         if key not in self._acks:
             flow = dialog.next_hop()
-            ack = with_via(dialog.request("ACK", cseq), flow, self._services.local(flow))
+            # 22.1: an ACK cannot be challenged, so it shows what its INVITE showed
+            proof = [self._proof[1]] if self._proof is not None and self._proof[0] == cseq else []
+            ack = with_via(dialog.request("ACK", cseq, proof), flow, self._services.local(flow))
             self._acks = {k: v for k, v in self._acks.items() if k[0] == cseq} | {key: (flow, ack.to_bytes())}
         self._services.transmit(*self._acks[key])
 

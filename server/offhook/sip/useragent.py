@@ -178,7 +178,11 @@ class UserAgent:
         self.sessions.add(session)
         self._outgoing += 1
         log.info("sip.calling", call=session.call_id, peer=uri)
-        session.start()
+        try:
+            session.start()
+        except Malformed:
+            self.forget(session)
+            raise
         return session
 
     # --- Services for sessions
