@@ -17,6 +17,7 @@ from offhook.agents.understanding import Understanding
 
 ORDER_DESK = Path(__file__).resolve().parents[2] / "dialplans" / "order-desk" / "agent.yaml"
 NOW = "2026-11-21T10:00:00+00:00"
+"""A Saturday. Conversations whose tools look at the calendar have today instead."""
 
 Rehearse = Callable[..., Rehearsal]
 
@@ -44,6 +45,6 @@ def rehearse(embedding: Embedding, tmp_path: Path) -> Rehearse:
     """A conversation with an agent, its tools keeping their data in a folder of the test's own."""
 
     def begin(agent: Agent, **known: str) -> Rehearsal:
-        return Rehearsal(skill_mind(agent.persona({"now": NOW, **known})), Toolbox(agent, tmp_path))
+        return Rehearsal(skill_mind(agent.persona(known)), Toolbox(agent, tmp_path))
 
     return begin

@@ -134,6 +134,13 @@ def test_an_answer_of_an_unforeseen_kind_goes_to_a_person_not_into_a_claim(mind:
     assert not any(isinstance(act, Achieve) for act in acts)
 
 
+def test_a_doubtful_number_is_read_back_before_it_is_used(mind: SkillMind) -> None:
+    list(mind.hear("where is my order"))
+    assert words_of(list(mind.hear("2 9 9 9 9"))) == "2 9 9 9, is that right?"
+    assert words_of(list(mind.hear("no, it's four one seven two"))) == ""
+    assert mind.state.asked is Asked.TOOL and mind.state.facts == {"order": "4172"}
+
+
 def test_silence_asks_then_helps_then_says_goodbye(mind: SkillMind) -> None:
     list(mind.greet())
     assert "Are you still there?" in words_of(list(mind.silence(1)))

@@ -220,6 +220,7 @@ def _correction(desk: Desk, state: State, words: str) -> Move | None:
             facts=facts,
             before={**state.before, fact_name: new.value},
             confirmed=tuple(one for one in state.confirmed if one not in (fact_name, "*")),
+            unsure=tuple(one for one in state.unsure if one != fact_name),
             partial="",
             misses=0,
         )

@@ -16,7 +16,7 @@ from offhook.agents.facts import Hearing
 from offhook.agents.job import Agent, Fact, Skill
 from offhook.agents.state import Asked, State
 from offhook.agents.understanding import Intent, Kind, Meaning, Understanding
-from offhook.agents.wording import fill
+from offhook.agents.wording import fill, say_fact
 from offhook.speech.contract import Act, Decide, Finish, Json, Say
 
 Move = tuple[list[Act], State]
@@ -71,8 +71,8 @@ def question(desk: Desk, state: State) -> str:
     skill, fact = desk.skill(state), desk.asked_fact(state)
     if state.asked is Asked.FACT and fact is not None:
         return desk.fill(fact.again or fact.ask, state)
-    if state.asked is Asked.FACT_RIGHT and fact is not None and fact.confirm:
-        return desk.fill(fact.confirm, state)
+    if state.asked is Asked.FACT_RIGHT and fact is not None:
+        return read_back(desk, state, state.fact or "", fact)
     if state.asked in (Asked.SKILL_RIGHT, Asked.CHANGE) and skill is not None and skill.confirm:
         return desk.fill(skill.confirm, state)
     return {
@@ -80,6 +80,13 @@ def question(desk: Desk, state: State) -> str:
         Asked.RETRY: sentences.TRY_AGAIN,
         Asked.PERSON: sentences.NOT_WITHOUT,
     }.get(state.asked, offer_help(desk))
+
+
+def read_back(desk: Desk, state: State, name: str, fact: Fact) -> str:
+    """The question whether a fact is right, in the file's words or in plain ones."""
+    if fact.confirm:
+        return desk.fill(fact.confirm, state)
+    return sentences.right(say_fact(state.facts.get(name), fact, desk.today))
 
 
 def is_courtesy(meaning: Meaning, courtesy: Courtesy) -> bool:

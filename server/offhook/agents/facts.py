@@ -116,6 +116,8 @@ def _digits(fact: Fact, words: str, hearing: Hearing) -> Found | None:
         return Found(joined, stretches[0].start, stretches[-1].end, certain=0.8)
     run = max(stretches, key=lambda run: len(run.readings[0].digits))
     digits = run.readings[0].digits
+    if len(digits) == most + 1 and (once := _without_a_stutter(digits)):
+        return Found(once, run.start, run.end, certain=0.45)
     return Found(digits, run.start, run.end, whole=False, certain=0.4)
 
 
@@ -140,6 +142,13 @@ def _fitting(run: Run, least: int, most: int) -> tuple[str, float] | None:
     """The cheapest reading of a fitting length."""
     fits = [(r.digits, r.cost) for r in run.readings if least <= len(r.digits) <= most]
     return min(fits, key=lambda fit: fit[1], default=None)
+
+
+def _without_a_stutter(digits: str) -> str | None:
+    """`digits` with one of a repeated digit left out, as recognisers write it once too often; None where that could
+    be one of several."""
+    shorter = {digits[:i] + digits[i + 1 :] for i in range(1, len(digits)) if digits[i] == digits[i - 1]}
+    return shorter.pop() if len(shorter) == 1 else None
 
 
 def _joined(words: str, stretches: Sequence[Run], least: int, most: int) -> str | None:

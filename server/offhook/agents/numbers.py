@@ -36,20 +36,21 @@ TEENS = {
 TENS = {word: i * 10 for i, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
 TENS["fourty"] = 40
 REPEATS = {"double": 2, "triple": 3, "treble": 3, "quadruple": 4}
-HOMOPHONES = {"for": "4", "fore": "4", "to": "2", "too": "2", "ate": "8", "won": "1", "tree": "3", "free": "3"} | {
-    "sex": "6",
-    "sax": "6",
-    "nein": "9",
-    "owe": "0",
-    "ho": "0",
-    "fo": "4",
-    "tu": "2",
-    "wan": "1",
-    "sics": "6",
-    "hate": "8",
-    "for's": "4",
-    "nine's": "9",
-    "sick": "6",
+HOMOPHONES = {
+    word: digit
+    for digit, words in {
+        "0": "owe ho hero euro narrow xero",
+        "1": "won wan",
+        "2": "to too tu shoe",
+        "3": "tree free through",
+        "4": "for fore fo or door pour for's",
+        "5": "fife live hive five's",
+        "6": "sex sax sics sick fix",
+        "7": "heaven",
+        "8": "ate hate eighth",
+        "9": "nein mine nine's",
+    }.items()
+    for word in words.split()
 }
 """What recognisers write for a digit; read so only among digits."""
 FILLERS = frozenset("uh um er erm hm hmm ah and then dash hyphen space point dot comma like so".split())

@@ -47,3 +47,8 @@ def listing(items: tuple[str, ...]) -> str:
 def heard_so_far(digits: str) -> str:
     """`I have 4 1 7 so far. What comes next?`"""
     return f"I have {' '.join(digits)} so far. What comes next?"
+
+
+def right(said: str) -> str:
+    """`4 1 7 2, is that right?`"""
+    return f"{said}, is that right?"

@@ -46,6 +46,8 @@ class State:
     """What each fact was last understood as, forgotten ones too: a correction may refer to it."""
     confirmed: tuple[str, ...] = ()
     """Facts of the skill in hand the caller has confirmed; `*` for the whole."""
+    unsure: tuple[str, ...] = ()
+    """Facts so doubtful that they are read back before they are used."""
     partial: str = ""
     """Digits heard of a number that broke off."""
     waiting: tuple[str, ...] = ()
@@ -70,7 +72,7 @@ class State:
     def to_json(self) -> dict[str, Json]:
         raw = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return {**raw, "asked": self.asked.value, "facts": dict(self.facts), "before": dict(self.before)} | {
-            name: list(raw[name]) for name in ("confirmed", "waiting")
+            name: list(raw[name]) for name in ("confirmed", "unsure", "waiting")
         }
 
     @classmethod
@@ -84,7 +86,7 @@ class State:
             values["asked"] = Asked(raw.get("asked", "nothing"))
             for name in ("facts", "before"):
                 values[name] = dict(cast(Mapping[str, Json], raw.get(name, {})))
-            for name in ("confirmed", "waiting"):
+            for name in ("confirmed", "unsure", "waiting"):
                 values[name] = tuple(str(item) for item in cast(Sequence[Json], raw.get(name, ())))
             for name in ("misses", "wrong", "failures", "tools"):
                 values[name] = int(cast(int, raw.get(name, 0)))

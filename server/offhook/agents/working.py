@@ -9,12 +9,15 @@ import dataclasses
 from collections.abc import Mapping
 
 from offhook.agents import sentences
-from offhook.agents.desk import Desk, Move, goodbye, hand_over, question
+from offhook.agents.desk import Desk, Move, goodbye, hand_over, question, read_back
 from offhook.agents.facts import Found, find
 from offhook.agents.job import Skill
 from offhook.agents.state import Asked, State
 from offhook.agents.understanding import Meaning
 from offhook.speech.contract import Achieve, Act, Decide, Json, Say, UseTool
+
+CERTAIN = 0.6
+"""A fact less certain is read back, whether the file says so or not."""
 
 
 def begin(desk: Desk, state: State, name: str, words: str, meaning: Meaning) -> Move:
@@ -39,7 +42,9 @@ def begin(desk: Desk, state: State, name: str, words: str, meaning: Meaning) -> 
     )
     found = volunteered(desk, fresh, name, words)
     values: dict[str, Json] = {key: fact.value for key, fact in found.items()}
-    fresh = dataclasses.replace(fresh, facts={**kept, **values}, before={**state.before, **kept, **values})
+    fresh = dataclasses.replace(
+        fresh, facts={**kept, **values}, before={**state.before, **kept, **values}, unsure=_unsure(fresh, found)
+    )
     acts, after = proceed(desk, fresh, name)
     return [Decide("skill", name, values, {**meaning.scores, "margin": round(meaning.margin, 3)}), *acts], after
 
@@ -56,6 +61,11 @@ def volunteered(desk: Desk, state: State, name: str, words: str, taken: Found | 
     return found
 
 
+def _unsure(state: State, found: Mapping[str, Found]) -> tuple[str, ...]:
+    kept = [name for name in state.unsure if name not in found]
+    return (*kept, *(name for name, fact in found.items() if fact.certain < CERTAIN))
+
+
 def filled(desk: Desk, state: State, found: Mapping[str, Found]) -> Move:
     values: dict[str, Json] = {name: fact.value for name, fact in found.items()}
     certain = {name: round(fact.certain, 2) for name, fact in found.items()}
@@ -64,6 +74,7 @@ def filled(desk: Desk, state: State, found: Mapping[str, Found]) -> Move:
         facts={**state.facts, **values},
         before={**state.before, **values},
         confirmed=tuple(one for one in state.confirmed if one != "*" and one not in values),
+        unsure=_unsure(state, found),
         partial="",
         misses=0,
     )
@@ -79,11 +90,9 @@ def proceed(desk: Desk, state: State, name: str) -> Move:
         if key not in state.facts and not fact.optional:
             decide = Decide("ask", name, {"fact": key})
             return [decide, Say(desk.fill(fact.ask, state))], dataclasses.replace(state, asked=Asked.FACT, fact=key)
-        if key in state.facts and fact.confirm and key not in state.confirmed:
-            say = Say(desk.fill(fact.confirm, state))
-            return [Decide("ask", name, {"confirm": key}), say], dataclasses.replace(
-                state, asked=Asked.FACT_RIGHT, fact=key
-            )
+        if key in state.facts and (fact.confirm or key in state.unsure) and key not in state.confirmed:
+            asked = dataclasses.replace(state, asked=Asked.FACT_RIGHT, fact=key)
+            return [Decide("ask", name, {"confirm": key}), Say(read_back(desk, asked, key, fact))], asked
     if skill.confirm and "*" not in state.confirmed:
         say = Say(desk.fill(skill.confirm, state))
         return [Decide("ask", name, {"confirm": "all"}), say], dataclasses.replace(
