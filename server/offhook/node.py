@@ -110,6 +110,7 @@ class Node:
             segment.fd,
             settings.speech.options,
             on_stats=self._worker_reported,
+            personas=[agent.persona() for agent in agents.values()],
         )
         self._open.push_async_callback(speech.stop)
         employees = {name: Employee(agent, Toolbox(agent)) for name, agent in agents.items()}
@@ -289,7 +290,9 @@ class Node:
             folder = archive.CallFolder(call.folder)
             for fault in await asyncio.to_thread(voicemail.cut_messages, call.folder, call.timeline.entries):
                 log.error("voicemail not kept as a file", why=fault)
-            ending, unmade = await asyncio.to_thread(archive.close, folder, self.hall.store, call.facts.id)
+            ending, unmade = await asyncio.to_thread(
+                archive.close, folder, self.hall.store, call.facts.id, call.timeline.entries
+            )
             if unmade:
                 log.error("call.flac not made", why=unmade)
             self.metrics.call_ended(call.facts.trunk, ending.ended_by)

@@ -13,6 +13,7 @@ import queue
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Self, cast
 
 import numpy as np
@@ -27,6 +28,8 @@ from offhook.speech.voice import Voice
 from offhook.speech.voiceactivity import VoiceActivity
 
 _log = structlog.get_logger(__name__)
+
+_AHEAD = 9  # urgency of synthesis: after all that a caller waits for
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,22 @@ class CascadeModel:
         conversation = Conversation(slot, persona, _factory(persona), voice, self._parts, self._post)
         self._conversations[slot] = conversation
         conversation.begin()
+
+    def rehearse(self, persona: Persona) -> None:
+        """Prepare for a persona that will be admitted: its mind is made once, so that what it caches is there, and what
+        it often says is synthesised. In the background; a persona that cannot be served says so when it is admitted."""
+        voice = self._voices.get(persona.voice)
+        if voice is not None:
+            self._minds.submit(self._rehearsed, persona, voice)
+
+    def _rehearsed(self, persona: Persona, voice: Voice) -> None:
+        try:
+            mind = _factory(persona)(persona)
+        except Exception as error:
+            _log.warning("persona not rehearsed", agent=persona.name, why=str(error))
+            return
+        for phrase in mind.phrases():
+            self._mouths.do(partial(voice.prepare, phrase), urgency=_AHEAD)
 
     def deliver(self, slot: int, delivery: Delivery) -> None:
         """Hand on a tool's answer or keys; without a conversation it is dropped."""

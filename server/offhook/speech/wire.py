@@ -57,6 +57,13 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
+class Rehearse:
+    """This persona will be wanted: have its mind and its usual words ready."""
+
+    persona: Persona
+
+
+@dataclass(frozen=True, slots=True)
 class Ping:
     """Answered by `Pong` from the scheduler's thread, between two ticks."""
 
@@ -127,10 +134,10 @@ class Beat:
     doing: str
 
 
-Command = Admit | Deliver | Release | Ping | Stop
+Command = Admit | Deliver | Release | Rehearse | Ping | Stop
 Report = Ready | LoadFailed | Admitted | Refused | Pong | Happened | Counted | Beat
 
-_COMMANDS = (Admit, Deliver, Release, Ping, Stop)
+_COMMANDS = (Admit, Deliver, Release, Rehearse, Ping, Stop)
 _REPORTS = (Ready, LoadFailed, Admitted, Refused, Pong, Happened, Counted, Beat)
 _EVENTS = (
     contract.TurnStarted,

@@ -41,6 +41,7 @@ from offhook.speech.wire import (
     Pong,
     Ready,
     Refused,
+    Rehearse,
     Release,
     Report,
     Stop,
@@ -74,6 +75,7 @@ class Worker:
     """The main thread's loop, and the two threads that feed it and speak for it."""
 
     def __init__(self, model: SpeechModel, segment: Segment, control: socket.socket) -> None:
+        self._model = model
         self._control = control
         self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
         self._reports: queue.SimpleQueue[bytes] = queue.SimpleQueue()
@@ -138,6 +140,10 @@ class Worker:
             case Release(slot, epoch):
                 self._done("release")
                 scheduler.release(slot, epoch=epoch)
+            case Rehearse(persona):
+                self._done("rehearse")
+                if hasattr(self._model, "rehearse"):
+                    self._model.rehearse(persona)
             case Ping(ask):
                 self._say(Pong(ask))
 

@@ -22,7 +22,7 @@ import asyncio
 import dataclasses
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -37,6 +37,7 @@ from offhook.speech.wire import (
     Deliver,
     Happened,
     Refused,
+    Rehearse,
     Release,
     Report,
     WireError,
@@ -148,7 +149,8 @@ class SpeechWorker:
     `model` is a name of the worker's registry (`cascade`, `echo`) or `module:Class`; `options` are the model's own.
     `segment_fd` is the shared memory with at least `slots` rows; it stays the caller's and is not closed here.
     `on_stats` is called with every new `SchedulerStats`, about once a second. With `standby` a second process waits
-    with its model loaded and takes over at once, for the price of its memory.
+    with its model loaded and takes over at once, for the price of its memory. `personas` are those that calls will
+    want: each new worker prepares for them before it is asked, so that the first caller is greeted like the others.
     """
 
     def __init__(
@@ -160,6 +162,7 @@ class SpeechWorker:
         *,
         on_stats: Callable[[SchedulerStats], None] | None = None,
         standby: bool = False,
+        personas: Sequence[Persona] = (),
         ready_limit_s: float = 60.0,
         silence_limit_s: float = 2.0,
         python: str = sys.executable,
@@ -172,6 +175,7 @@ class SpeechWorker:
         self._options = dict(options or {})
         self._on_stats = on_stats
         self._with_standby = standby
+        self._personas = tuple(personas)
         self._ready_limit_s, self._silence_limit_s, self._python = ready_limit_s, silence_limit_s, python
         self._free = deque(range(slots))
         self._held: dict[int, Slot] = {}
@@ -330,6 +334,8 @@ class SpeechWorker:
 
     def _install(self, process: WorkerProcess) -> None:
         self._process = process
+        for persona in self._personas:
+            process.send(Rehearse(persona))
         self._counted(process, SchedulerStats(slots=self._slots))
         if self._with_standby:
             self._spare = asyncio.create_task(self._spawned(), name="speech-worker-standby")
