@@ -138,8 +138,11 @@ def claimed(home: Path) -> Iterator[None]:
 # --- ending
 
 
-def close(folder: CallFolder, store: Store, call_id: str) -> tuple[Ending, str | None]:
+def close(
+    folder: CallFolder, store: Store, call_id: str, entries: Sequence[Entry] | None = None
+) -> tuple[Ending, str | None]:
     """After hang-up: make `call.flac` and write the call's row from its timeline, which must have its end by now.
+    `entries` are the timeline's where they are at hand, since a full disk may have kept some from the file.
 
     Returns what was written, and a sentence where `call.flac` could not be made (the tracks are there all the same).
     Raises StoreError where the row could not be written."""
@@ -148,7 +151,7 @@ def close(folder: CallFolder, store: Store, call_id: str) -> tuple[Ending, str |
         make_flac(folder)
     except ArchiveError as error:
         fault = str(error)
-    ending = ending_of(folds.summary(folder.entries()))
+    ending = ending_of(folds.summary(folder.entries() if entries is None else entries))
     store.finish(call_id, ending)
     return ending, fault
 

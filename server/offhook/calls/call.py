@@ -241,10 +241,10 @@ class Call:
         by = "server" if self._by_server else PARTY.get(gone.by, gone.by)
         self.timeline.append(CallEnded(by, gone.cause))
         log.info("ended", by=by, cause=gone.cause)
+        self.timeline.close()
         if self.timeline.fault is not None:
             self.hall.metrics.timeline_failed()
             log.error("timeline not written whole", why=str(self.timeline.fault))
-        self.timeline.close()
         self.hall.forget(self.leg)
 
     async def farewell(self, prompt: int) -> None:

@@ -12,8 +12,9 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
-from typing import ClassVar, TextIO
+from typing import ClassVar
 
 from offhook.speech.contract import Json
 
@@ -395,17 +396,20 @@ class Entry:
 class Timeline:
     """Appends events to a call's `timeline.jsonl`, keeps them, and tells whoever listens.
 
-    A disk that refuses does not stop the call: the entry is kept in memory and `fault` holds what the disk said.
+    A disk that refuses does not stop the call: entries are kept in memory, `fault` holds what the disk said, and all
+    that is owed to the file is written, in order, with the first entry that the disk takes again.
     """
 
     def __init__(self, path: Path, clock_ms: Callable[[], float]) -> None:
         self.path = path
         self.entries: list[Entry] = []
         self.fault: OSError | None = None
+        """Why the file lacks something; None where it has every entry."""
         self._clock_ms = clock_ms
         self._listeners: list[Callable[[Entry], None]] = []
         self._lock = threading.Lock()
-        self._file: TextIO | None = path.open("a", encoding="utf-8")
+        self._file: FileIO | None = path.open("ab", buffering=0)
+        self._owed = b""
 
     def append(self, event: Happening, t: float | None = None) -> Entry:
         """Write down `event` as of `t` (ms; now where None)."""
@@ -426,7 +430,11 @@ class Timeline:
         return (entry for entry in self.entries if isinstance(entry.event, kinds))
 
     def close(self) -> None:
-        if self._file is not None:
+        """Write what is still owed, if the disk takes it, and close the file. `fault` is final then."""
+        with self._lock:
+            if self._file is None:
+                return
+            self._settle()
             try:
                 self._file.close()
             except OSError as error:
@@ -434,14 +442,18 @@ class Timeline:
             self._file = None
 
     def _write(self, entry: Entry) -> None:
-        if self._file is None:
-            return
+        if self._file is not None:
+            self._owed += entry.line().encode("utf-8", "replace") + b"\n"
+            self._settle()
+
+    def _settle(self) -> None:
+        """Write what is owed. A disk that is almost full takes a part: the rest stays owed."""
+        assert self._file is not None
         try:
-            self._file.write(entry.line() + "\n")
-            self._file.flush()
+            while self._owed:
+                self._owed = self._owed[self._file.write(self._owed) :]
+            self.fault = None
         except OSError as error:
-            # What the buffer still holds would be written again, whole or in part, when there is room: let it,
-            # a reader skips a broken line.
             self.fault = error
 
 
