@@ -124,6 +124,12 @@ TALKS = {
         (("where is my order", "order number"), ("hold on, let me look", "Take your time"), ("4172", "on its way")),
         ("status-told",),
     ),
+    "okay before the number": Talk(
+        (("where is my order", "order number"), ("okay", "four digits"), ("4172", "on its way")), ("status-told",)
+    ),
+    "yes before the wish": Talk(
+        (("yes", "What can I do for you?"), ("where is order 4172", "on its way")), ("status-told",)
+    ),
     "a repeat": Talk(
         (("what are your opening hours", "nine to six"), ("can you repeat that", "nine to six")), ("hours-told",)
     ),
@@ -135,6 +141,10 @@ TALKS = {
     ),
     "only a number": Talk(
         (("4172", "What would you like to know about it?"), ("where is it", "Order 4 1 7 2 is on its way")),
+        ("status-told",),
+    ),
+    "a number offered with the wish": Talk(
+        (("could you check on my order, the number is three five eight oh", "Order 3 5 8 0 is being packed"),),
         ("status-told",),
     ),
     "a price": Talk((("how much is a desk lamp", "I can't tell prices"),)),

@@ -250,6 +250,15 @@ def test_a_document_that_is_no_agent_is_refused(order_desk: Agent) -> None:
         skill_mind(dataclasses.replace(order_desk.persona(), document={"agent": "a@1", "job": {"purpose": "p"}}))
 
 
+@pytest.mark.parametrize("words", ["not 4 ", "no, ", "a b ", "forty one hundred ", "12/3/", "  ", "my name is "])
+def test_a_flood_of_words_takes_no_longer_than_a_turn(mind: SkillMind, words: str) -> None:
+    list(mind.hear("where is my order"))
+    mind.read(words * 200_000)
+    assert isinstance(list(mind.hear(words * 200_000)), list)
+    list(mind.keys("4" * 100_000))
+    assert len(json.dumps(mind.memo())) < 4_000
+
+
 _TURNS = st.lists(
     st.one_of(
         st.text(max_size=60),

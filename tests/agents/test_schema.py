@@ -101,6 +101,7 @@ FAULTS = [
     ("example twice", SKILL + "    say: z\n  r:\n    when: v\n    examples: [q, x]\n    say: z\n", 11, 19, "AG018"),
     ("ask for what", SKILL + "    say:\n      other: {say: z, ask: ordr}\n", 9, 28, "AG019"),
     ("nothing to do", "agent: a@1\njob: p\ngreeting: hi\n", 1, 1, "AG020"),
+    ("small talk about what", SKILL + "    say: z\nsmall-talk: {robbot: hi}\n", 9, 22, "AG023"),
     ("time without unit", SKILL + "    tool: t\n    say: z\n" + TOOL + "    timeout: soon\n", 13, 14, "AG003"),
     ("two of a key", "agent: a@1\nagent: b@1\n", 2, 1, "Y008"),
     ("a tab", "agent: a@1\n\tjob: p\n", 2, 1, "Y005"),

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from offhook.agents.job import Agent
-from offhook.agents.tools import MOST_STUCK, Toolbox, ToolMissing
+from offhook.agents.tools import MOST_STUCK, CallTools, Toolbox, ToolMissing
+from offhook.speech.contract import ToolWanted
 
 SHOP = """
 import asyncio, threading, time
@@ -27,6 +28,8 @@ def leaves(): raise SystemExit(3)
 def odd(): return {1, 2}
 def endless():
     a = []; a.append(a); return a
+counted = []
+def count(): counted.append(1); return len(counted)
 def huge(): return "x" * 1_000_000
 def nan(): return float("nan")
 """
@@ -104,6 +107,14 @@ async def test_a_tool_that_hangs_fails_in_time_and_holds_up_no_other(tmp_path: P
     hanging = [thread for thread in threading.enumerate() if thread.name == "tool-hangs"]
     await asyncio.gather(*(asyncio.to_thread(thread.join) for thread in hanging))
     assert (await box.run("hangs", {})).ok
+
+
+async def test_a_tool_wanted_twice_under_one_id_is_run_once(tmp_path: Path) -> None:
+    tools = CallTools(Toolbox(agent_with(tmp_path, count=python("count"))))
+    wanted = ToolWanted(0, "s-1", "count", {})
+    first, again = await asyncio.gather(tools.run(wanted), tools.run(wanted))
+    assert first.value == again.value == 1 and first.id == "s-1"
+    assert (await tools.run(ToolWanted(0, "s-2", "count", {}))).value == 2
 
 
 def test_a_tool_that_cannot_be_loaded_is_told_when_the_box_is_made(tmp_path: Path) -> None:

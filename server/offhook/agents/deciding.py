@@ -288,7 +288,15 @@ def _fact(desk: Desk, state: State, words: str, meaning: Meaning) -> Move | None
         decide = Decide("ask", state.skill, {state.fact or "": found.value}, {"certain": found.certain})
         fresh = dataclasses.replace(state, partial=found.value, misses=state.misses + 1)
         return [decide, Say(sentences.heard_so_far(found.value))], fresh
-    return _courtesy(desk, state, words, meaning) or _switch(desk, state, words, meaning)
+    move = _courtesy(desk, state, words, meaning) or _switch(desk, state, words, meaning)
+    return move or _just_yes(state, words, question(desk, state))
+
+
+def _just_yes(state: State, words: str, say: str) -> Move | None:
+    """`Okay`, `yes` where something else is waited for: they are about to say it."""
+    if yes_or_no(words) is not True or len(words.split()) > 3 or state.said.endswith(say):
+        return None
+    return [Decide("small-talk", state.skill, {"about": "yes"}), Say(say)], state
 
 
 def asked_for(desk: Desk, state: State, words: str) -> Found | None:
@@ -340,6 +348,8 @@ def _open(desk: Desk, state: State, words: str, meaning: Meaning) -> Move | None
         return begin(desk, state, meaning.best.name, words, meaning)
     if (move := _courtesy(desk, state, words, meaning)) is not None:
         return move
+    if is_courtesy(meaning, Courtesy.HAVE_NOT) and meaning.skill is not None and state.skill is None:
+        return begin(desk, state, meaning.skill.name, words, meaning)  # nothing was asked that they could lack
     if state.asked in (Asked.NOTHING, Asked.MORE):
         found: dict[str, Found] = {}
         for name in desk.agent.skills:
@@ -354,7 +364,7 @@ def _open(desk: Desk, state: State, words: str, meaning: Meaning) -> Move | None
                 before={**state.before, **values},
             )
             return [Decide("ask", None, values, meaning.scores), Say(sentences.WHAT_ABOUT_IT)], fresh
-    return None
+    return _just_yes(state, words, sentences.WHAT_ELSE) if state.asked is Asked.NOTHING else None
 
 
 def _switch(desk: Desk, state: State, words: str, meaning: Meaning) -> Move | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from offhook.agents import sentences
@@ -28,9 +29,14 @@ class Desk:
     """What decisions are made with: the agent, its understanding, and what is known of the call."""
 
     agent: Agent
-    understanding: Understanding
+    loading: Future[Understanding]
     today: datetime.date
     known: Mapping[str, str]
+
+    @property
+    def understanding(self) -> Understanding:
+        """The agent's understanding; where it is still being made, waits. Raises EmbeddingUnavailable."""
+        return self.loading.result()
 
     def skill(self, state: State) -> Skill | None:
         return self.agent.skills.get(state.skill or "")

@@ -19,6 +19,8 @@ import numpy.typing as npt
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # it ships no types
 from tokenizers import Tokenizer
 
+from offhook import weights
+
 Vectors = npt.NDArray[np.float32]
 
 SIZE = 384
@@ -170,13 +172,16 @@ _shared_lock = threading.Lock()
 
 def load_embedding() -> Embedding:
     """The embedding of the weights registry, loaded once a process. Raises EmbeddingUnavailable."""
-    from offhook import weights  # at first use: an agent's file can be linted without any weights
-
-    try:
-        folder = weights.path("minilm")
-    except Exception as error:
-        raise EmbeddingUnavailable(f"the sentence embedding is missing: {error}") from error
+    folder = check_embedding()
     with _shared_lock:
         if folder not in _shared:
             _shared[folder] = Embedding(folder)
         return _shared[folder]
+
+
+def check_embedding() -> Path:
+    """The folder of the embedding's weights, without loading them. Raises EmbeddingUnavailable where they lack."""
+    try:
+        return weights.path("minilm")
+    except (weights.WeightsMissing, weights.RegistryError) as error:
+        raise EmbeddingUnavailable(f"the sentence embedding is missing: {error}") from error

@@ -13,16 +13,17 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from offhook.agents import deciding, sentences
 from offhook.agents.answers import yes_or_no
 from offhook.agents.corrections import corrected
 from offhook.agents.courtesies import ANSWERS
 from offhook.agents.desk import Desk, Move
-from offhook.agents.embedding import load_embedding
+from offhook.agents.embedding import check_embedding, load_embedding
 from offhook.agents.facts import REPAIR, Found, find
 from offhook.agents.job import PLACE, Agent, FactType
-from offhook.agents.numbers import runs
+from offhook.agents.numbers import MOST_CHARACTERS, runs
 from offhook.agents.state import Asked, State
 from offhook.agents.understanding import SURE, Kind, Understanding
 from offhook.speech.contract import Act, Json, Persona, Reading, Say, ToolResult
@@ -35,6 +36,7 @@ _LEADS = re.compile(
     re.IGNORECASE,
 )
 """Most who pause on one of these go on."""
+MOST_KEYS = 32
 KEPT = 16
 """Understandings kept by agent: the same agent answers many calls."""
 
@@ -44,6 +46,7 @@ def skill_mind(persona: Persona) -> SkillMind:
 
     Raises ValueError with a sentence where the document is no agent or the embedding's weights are missing."""
     agent = Agent.from_document(persona.document)
+    check_embedding()
     state = State.from_json(persona.memo) if persona.memo is not None else State()
     desk = Desk(agent, _understanding(agent), _today(persona.known), persona.known)
     return SkillMind(desk, state, again=persona.memo is not None)
@@ -64,10 +67,10 @@ class SkillMind:
         return acts
 
     def hear(self, words: str) -> Iterable[Act]:
-        return self._done(deciding.hear(self.desk, self.state, words))
+        return self._done(deciding.hear(self.desk, self.state, words[:MOST_CHARACTERS]))
 
     def keys(self, digits: str) -> Iterable[Act]:
-        return self._done(deciding.keys(self.desk, self.state, digits))
+        return self._done(deciding.keys(self.desk, self.state, digits[:MOST_KEYS]))
 
     def tool(self, result: ToolResult) -> Iterable[Act]:
         return self._done(deciding.tool(self.desk, self.state, result))
@@ -79,6 +82,7 @@ class SkillMind:
         self.state = dataclasses.replace(self.state, unsaid=unsaid)
 
     def read(self, words: str) -> Reading:
+        words = words[:MOST_CHARACTERS]
         if not words.strip() or self.state.over:
             return Reading(0.0, self.state.skill, {})
         state, desk = self.state, self.desk
@@ -192,16 +196,18 @@ def _today(known: Mapping[str, str]) -> datetime.date:
         return datetime.date.today()
 
 
-_kept: OrderedDict[str, Understanding] = OrderedDict()
+_kept: OrderedDict[str, Future[Understanding]] = OrderedDict()
 _lock = threading.Lock()
+_loader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="understanding")
 
 
-def _understanding(agent: Agent) -> Understanding:
-    """The agent's understanding, made once a process: embedding a file's examples takes about a second."""
+def _understanding(agent: Agent) -> Future[Understanding]:
+    """The agent's understanding, made once a process and in the background: embedding a file's examples takes about a
+    second, which the greeting need not wait for."""
     key = json.dumps(agent.document(), sort_keys=True)
     with _lock:
-        if key not in _kept:
-            _kept[key] = Understanding(agent, load_embedding())
+        if key not in _kept or (_kept[key].done() and _kept[key].exception() is not None):
+            _kept[key] = _loader.submit(lambda: Understanding(agent, load_embedding()))
             while len(_kept) > KEPT:
                 _kept.popitem(last=False)
         _kept.move_to_end(key)

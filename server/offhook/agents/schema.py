@@ -7,7 +7,7 @@ Codes: AG001 key missing, AG002 unknown key, AG003 wrong value, AG010 unknown to
 place in a text that nothing fills, AG013 digits without a length, AG014 a choice without options, AG015 Python entry
 point not found, AG016 not a JSON Schema, AG017 a tool's input that the skill does not fill, AG018 an example in two
 skills, AG019 unknown fact, AG020 neither skills nor a mind, AG021 a skill without examples (warning), AG022 a tool that
-no skill uses (warning).
+no skill uses (warning), AG023 small talk that nothing leads to.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 from jsonschema import Draft202012Validator, SchemaError
 from pydantic import ValidationError
 
+from offhook.agents.courtesies import Courtesy
 from offhook.agents.job import PLACE, Agent, FactType, Skill, Tool
 from offhook.faults import Fault, FileFaults, Severity, did_you_mean
 from offhook.yamlfile import Mapping, Node, Plain, Scalar, Sequence, load
@@ -192,6 +193,11 @@ class _Check:
             self._tool(name, tool)
             if name not in used and self.agent.mind is None:
                 self._fault(("tools", name), "AG022", f"no skill uses `{name}`", "drop it, or use it", Severity.WARNING)
+        courtesies = {courtesy.value for courtesy in Courtesy}
+        for name, talk in self.agent.small_talk.items():
+            if not talk.examples and name not in courtesies:
+                mend = f"write `{{say: ..., examples: [...]}}`{did_you_mean(name, courtesies)}"
+                self._fault(("small-talk", name), "AG023", f"`{name}` has no examples to be understood by", mend)
         for key in ("greeting", "goodbye", "anything-else"):
             self._places((key,), getattr(self.agent, key.replace("-", "_")), set())
 

@@ -27,7 +27,7 @@ from jsonschema import Draft202012Validator
 from referencing import Registry
 
 from offhook.agents.job import Agent, Http, Tool
-from offhook.speech.contract import Json, ToolResult
+from offhook.speech.contract import Json, ToolResult, ToolWanted
 
 MOST_ANSWER_BYTES = 64 * 1024
 MOST_STUCK = 8
@@ -173,6 +173,21 @@ class Toolbox:
             raise _Failed(
                 f"the {what} of {name} do not fit its schema: {where + ': ' if where else ''}{fault.message[:200]}"
             )
+
+
+class CallTools:
+    """The tools of one call. A tool asked for twice under one id, as after a worker's death, is run once."""
+
+    def __init__(self, toolbox: Toolbox) -> None:
+        self._toolbox = toolbox
+        self._runs: dict[str, asyncio.Task[ToolResult]] = {}
+
+    async def run(self, wanted: ToolWanted) -> ToolResult:
+        """The answer to `wanted`, or the one that its id has had before. Never raises."""
+        if wanted.id not in self._runs:
+            work = self._toolbox.run(wanted.tool, wanted.arguments, wanted.id)
+            self._runs[wanted.id] = asyncio.create_task(work, name=f"tool {wanted.id}")
+        return await asyncio.shield(self._runs[wanted.id])  # who stops waiting does not stop the tool
 
 
 def _as_json(name: str, value: object) -> Json:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,6 +62,8 @@ class Meaning:
     also: tuple[Intent, ...]
     scores: dict[str, float]
     """The three nearest, by name."""
+    skill: Intent | None = None
+    """The likeliest skill, where one is likely; not always the best."""
 
 
 _LIGHT = frozenset(
@@ -104,16 +107,20 @@ class Understanding:
             if len(word) >= 3 and len(sound(word)) >= 2:
                 self._by_sound.setdefault(sound(word), word)
         self._cache: OrderedDict[str, Meaning] = OrderedDict()
+        self._lock = threading.Lock()
 
     def of(self, words: str) -> Meaning:
         """What `words` mean. Some milliseconds the first time, nothing afterwards."""
         key = _clean(words)
-        if (known := self._cache.get(key)) is not None:
+        with self._lock:
+            known = self._cache.get(key)
+        if known is not None:
             return known
         meaning = self._compare(key, words)
-        self._cache[key] = meaning
-        while len(self._cache) > CACHED:
-            self._cache.popitem(last=False)
+        with self._lock:
+            self._cache[key] = meaning
+            while len(self._cache) > CACHED:
+                self._cache.popitem(last=False)
         return meaning
 
     def near(self, text: str, others: Sequence[str]) -> list[float]:
@@ -166,6 +173,9 @@ class Understanding:
             margin=float(whole[best] - whole[int(order[1])]),
             also=tuple(self._intents[i] for i in said[1:]),
             scores={self._intents[i].name: round(float(whole[i]), 3) for i in order[:3]},
+            skill=next(
+                (self._intents[i] for i in order if self._intents[i].kind is Kind.SKILL and whole[i] >= LIKELY), None
+            ),
         )
 
     def _scores(self, texts: Sequence[str]) -> list[Vectors]:
