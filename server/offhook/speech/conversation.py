@@ -157,7 +157,7 @@ class Conversation:
         began = time.perf_counter()
         self._tape.write(audio)
         for probability in self._parts.activity.hear(self._ear, audio):
-            change = self._clock.frame(probability, missing / len(audio))
+            change = self._clock.frame(probability, missing / len(audio), self._playout.audible)
             if change is Speech.BEGAN:
                 self._begin_turn()
             self._give_way()
@@ -178,9 +178,7 @@ class Conversation:
 
     def _give_way(self) -> None:
         """Fall silent while the caller speaks."""
-        if not self._clock.in_turn or self._noise or self._playout.held:
-            return
-        if not self._playout.audible or self._clock.interrupting:
+        if self._clock.in_turn and not self._noise and not self._playout.held:
             self._cut |= self._playout.hold()
 
     def _consider(self) -> None:
@@ -208,7 +206,8 @@ class Conversation:
                 self._heard(words)
                 self._dismiss("backchannel")
         elif silence_ms >= self._options.wait_ms(newest.reading.complete):
-            self._end_turn(words, newest)
+            complete = newest.reading.complete
+            self._end_turn(words, f"{silence_ms:.0f} ms of silence, words {complete:.0%} complete")
 
     def _dismiss(self, why: str) -> None:
         """It was no turn: the agent goes on where it was."""
@@ -217,9 +216,8 @@ class Conversation:
         if self._playout.held:
             self._playout.resume()
 
-    def _end_turn(self, words: str, newest: Recognised) -> None:
+    def _end_turn(self, words: str, why: str) -> None:
         self._heard(words)
-        why = f"{self._clock.silence_ms:.0f} ms of silence, words {newest.reading.complete:.0%} complete"
         self.events.append(contract.TurnEnded(self._slot, self._clock.speech_end, self._tape.end, why))
         began_at = self._clock.turn_start
         self._clock.end_turn()
@@ -245,7 +243,9 @@ class Conversation:
         def job() -> None:
             began = time.perf_counter()
             try:
-                heard = self._parts.recogniser.recognise(audio, self._persona.language, vocabulary)
+                heard = self._parts.recogniser.recognise(
+                    audio, self._persona.language, vocabulary, thorough=urgency == _PAUSE
+                )
             except Exception as error:
                 self._post(JobFailed(f"recognition failed: {type(error).__name__}: {error}"))
                 raise
@@ -273,6 +273,9 @@ class Conversation:
             self._noise = True
             if self._playout.held:
                 self._playout.resume()
+        if words and (result.end - self._clock.turn_start) * 1000 >= self._options.longest_turn_ms * RATE_HZ:
+            self._end_turn(words, f"a turn of {self._options.longest_turn_ms} ms")
+            return
         if result.end - result.start > _LONG and result.end < self._clock.speech_end:
             self._settled.append(result.heard.text)
             self._from = result.end

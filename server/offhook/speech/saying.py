@@ -67,8 +67,10 @@ def as_spoken(text: str) -> str:
         lambda m: _money(m[1], int(m[2].replace(",", "")), int(m[3] or 0)),
         text,
     )
-    text = re.sub(r"\b(\d{1,2}):(\d{2})(?!\d)\s*([ap]\.?m\b\.?)?", _clock, text, flags=re.IGNORECASE)
-    text = re.sub(r"\b(\d{1,2})\s*([ap])\.?m\b", lambda m: f"{_cardinal(int(m[1]))} {_half(m[2])}", text, flags=re.I)
+    text = re.sub(r"\b(\d{1,2}):(\d{2})(?!\d)(?:\s*([ap])(?:m\b|\.m\.))?", _clock, text, flags=re.IGNORECASE)
+    text = re.sub(
+        r"\b(\d{1,2})\s*([ap])(?:m\b|\.m\.)", lambda m: f"{_cardinal(int(m[1]))} {_half(m[2])}", text, flags=re.I
+    )
     text = re.sub(
         rf"\b({'|'.join(_MONTHS)}) (\d{{1,2}})(?:st|nd|rd|th)?(?:,? (\d{{4}}))?\b",
         lambda m: " ".join(filter(None, (m[1], _ordinal(int(m[2])), _year(int(m[3])) if m[3] else ""))),
@@ -171,4 +173,4 @@ def _clock(match: re.Match[str]) -> str:
         said += f" {'oh ' if minute < 10 else ''}{_cardinal(minute)}"
     elif not match[3]:
         said += " o'clock" if 1 <= hour <= 12 else " hundred"
-    return f"{said} {_half(match[3][0])}" if match[3] else said
+    return f"{said} {_half(match[3])}" if match[3] else said

@@ -24,11 +24,11 @@ class TurnOptions:
     """Voice activity below this ends it; between the two it goes on as it was."""
     start_ms: int = 96
     """Speech in a row that makes a turn."""
-    interrupt_ms: int = 96
-    """Speech in a row that cuts the agent off."""
-    interrupt_sure_ms: int = 64
-    """The same where voice activity is above `interrupt_sure`."""
-    interrupt_sure: float = 0.9
+    interrupt_ms: int = 64
+    """Speech in a row that begins one while the agent speaks, and cuts it off. Shorter than `start_ms`: what turns out
+    to be a noise costs the agent one clause said again, what is noticed late costs the caller's patience."""
+    interrupt_sure: float = 0.7
+    """Over the agent, a single frame above this is enough."""
     look_ms: int = 96
     """Silence after which what was said is recognised. Shorter: earlier answers, more recognising for nothing."""
     partial_ms: int = 800
@@ -41,6 +41,8 @@ class TurnOptions:
     """The same where they broke off (0.0)."""
     longest_ms: int = 2_000
     """Silence that ends any turn that has words."""
+    longest_turn_ms: int = 60_000
+    """A caller who speaks on for this long is answered all the same: it may be music on hold."""
     no_packets_ms: int = 3_000
     """No packets at all for this long are taken for silence from then on: a phone that stopped sending."""
     noise_ms: int = 1_200
@@ -89,7 +91,6 @@ class TurnClock:
         self.quiet = 0.0
         """Samples of silence since `hush`: counted on while the agent is silent too."""
         self._run = 0
-        self._peak = 0.0
         self._gone = 0.0
 
     @property
@@ -105,33 +106,26 @@ class TurnClock:
     def quiet_ms(self) -> float:
         return self.quiet * 1000 / RATE_HZ
 
-    @property
-    def interrupting(self) -> bool:
-        """Whether the speech going on is long and sure enough to cut the agent off."""
-        options = self.options
-        if self.run_ms >= options.interrupt_ms:
-            return True
-        return self.run_ms >= options.interrupt_sure_ms and self._peak >= options.interrupt_sure
-
-    def frame(self, probability: float, missing: float) -> Speech:
-        """Take in one frame: how likely it is speech (0..1), and the part of it (0..1) that no packet brought."""
+    def frame(self, probability: float, missing: float = 0.0, agent_speaks: bool = False) -> Speech:
+        """Take in one frame: how likely it is speech (0..1), the part of it (0..1) that no packet brought, and
+        whether the agent is speaking at the same time."""
         self.now += FRAME_SAMPLES
         self._gone = self._gone + FRAME_SAMPLES * missing if missing else 0.0
         speaking = probability >= (self.options.silence_below if self._run else self.options.speech_above)
         if not speaking or missing > 0.5:
-            self._run, self._peak = 0, 0.0
+            self._run = 0
             stopped = self._gone * 1000 / RATE_HZ >= self.options.no_packets_ms
             lapse = FRAME_SAMPLES if stopped else FRAME_SAMPLES * (1.0 - missing)
             self.silence += lapse
             self.quiet += lapse
             return Speech.NOTHING
         self._run += FRAME_SAMPLES
-        self._peak = max(self._peak, probability)
         if self.in_turn:
             resumed = self.silence > 0
             self._still_speaking()
             return Speech.RESUMED if resumed else Speech.NOTHING
-        if self.run_ms >= self.options.start_ms or self.interrupting:
+        sure = agent_speaks and probability >= self.options.interrupt_sure
+        if sure or self.run_ms >= (self.options.interrupt_ms if agent_speaks else self.options.start_ms):
             self.in_turn = True
             self.turn_start = self.now - self._run
             self._still_speaking()

@@ -78,8 +78,10 @@ class Voice:
 
     def speak(self, text: str) -> Iterator[Clause]:
         """`text` as speech, one clause after the other, each as soon as it is there."""
-        for clause in clauses(text):
-            yield self.clause(clause)
+        for words in clauses(text):
+            clause = self.clause(words)
+            if len(clause.audio):
+                yield clause
 
     def render(self, text: str) -> Pcm:
         """`text` as speech in one piece."""
@@ -120,12 +122,13 @@ class Voice:
             return self._kept.get(key)
 
     def _synthesise(self, text: str) -> Pcm:
-        ids = self._ids["^"] + self._ids["_"]
-        for symbol in self._phonemes.of(as_spoken(text)):
-            if symbol in self._ids:
-                ids = ids + self._ids[symbol] + self._ids["_"]
-        if len(ids) <= 2:
+        sounds = self._phonemes.of(as_spoken(text))
+        if not any(symbol.isalpha() for symbol in sounds):
             return np.zeros(0, np.int16)
+        ids = [*self._ids["^"], *self._ids["_"]]
+        for symbol in sounds:
+            if symbol in self._ids:
+                ids += [*self._ids[symbol], *self._ids["_"]]
         row = np.array([ids + self._ids["$"]], np.int64)
         feeds = {"input": row, "input_lengths": np.array([row.shape[1]], np.int64), "scales": self._scales}
         sound = np.asarray(self._session.run(None, feeds)[0], np.float32).reshape(-1)
