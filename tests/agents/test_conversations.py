@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -199,14 +201,13 @@ async def test_conversation(order_desk: Agent, rehearse: Rehearse, talk: Talk) -
 
 @pytest.mark.parametrize("talk", TALKS.values(), ids=TALKS.keys())
 async def test_conversation_goes_on_in_another_process_after_any_turn(
-    order_desk: Agent, rehearse: Rehearse, talk: Talk
+    order_desk: Agent, rehearse: Rehearse, talk: Talk, tmp_path: Path
 ) -> None:
     """The memo of every turn makes a fresh mind that says the same from there on."""
     for moved_after in range(len(talk.turns)):
         rehearsal = rehearse(order_desk)
         # Data that earlier rounds wrote is not part of this conversation.
-        for leftover in rehearsal.toolbox._home.glob("order-desk/*"):
-            leftover.unlink()
+        shutil.rmtree(tmp_path / "order-desk", ignore_errors=True)
         await rehearsal.greet()
         for turn, (words, wanted) in enumerate(talk.turns):
             assert wanted in await rehearsal.say(words)

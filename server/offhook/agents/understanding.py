@@ -23,9 +23,9 @@ from offhook.agents.job import Agent
 from offhook.agents.numbers import FILLERS, MOST_CHARACTERS, TEENS, TENS, UNITS, tokens
 from offhook.agents.sounds import likeness, sound
 
-LIKELY = 0.45
+LIKELY = 0.425
 """From this score on, an utterance is taken to mean an intent; set on held-out phrases, see tests/agents."""
-SURE = 0.62
+SURE = 0.585
 """From this score on, it is taken so even where something else was asked."""
 CLEAR = 0.03
 """How much better than the nearest thing outside the agent's work it has to be."""
@@ -190,7 +190,7 @@ class Understanding:
             for i in range(len(self._intents)):
                 mine = similar[owner == i]
                 top = np.sort(mine)[::-1][:3]
-                row[i] = 0.68 * top[0] + 0.16 * float(top.mean()) + 0.22 * float(common[owner == i].max())
+                row[i] = 0.64 * top[0] + 0.15 * float(top.mean()) + 0.21 * float(common[owner == i].max())
             rows.append(row)
         return rows
 
