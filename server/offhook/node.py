@@ -113,7 +113,7 @@ class Node:
             personas=[agent.persona() for agent in agents.values()],
         )
         self._open.push_async_callback(speech.stop)
-        employees = {name: Employee(agent, Toolbox(agent)) for name, agent in agents.items()}
+        employees = {name: Employee(agent, Toolbox(agent, settings.home)) for name, agent in agents.items()}
         for employee in employees.values():
             self._open.push_async_callback(employee.tools.close)
         self.hall = Exchange(

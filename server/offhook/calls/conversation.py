@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from offhook.agents.tools import CallTools
 from offhook.calls import timeline as tl
 from offhook.calls.exchange import Employee
 from offhook.calls.verbs import AgentExit
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger("offhook.calls")
 
 HOLD_PHRASE = "One moment, please."
+MOST_LOSSES = 3
+"""A conversation that has seen more workers die may be what kills them: it must not take every fresh one with it."""
 RESTORE_LIMIT_S = 30.0
 """How long a conversation waits for a fresh worker before the plan goes on without the agent."""
 
@@ -48,7 +51,7 @@ class _Conversation:
     def __init__(self, call: Call, employee: Employee, slot: Slot, known: Mapping[str, str]) -> None:
         self.call = call
         self.agent = employee.agent
-        self.tools = employee.tools
+        self.tools = CallTools(employee.tools)
         self.slot = slot
         self.known = known
         self.memo: Mapping[str, contract.Json] | None = None
@@ -94,6 +97,7 @@ class _Conversation:
     async def _follow(self) -> AgentExit:
         events = self.slot.events()
         waiting: float | None = None  # for a fresh worker: the limit
+        lost = 0
         while True:
             try:
                 event = await asyncio.wait_for(anext(events), waiting)
@@ -104,6 +108,9 @@ class _Conversation:
             match event:
                 case Lost(why):
                     self.call.timeline.append(tl.WorkerLost(why))
+                    lost += 1
+                    if lost > MOST_LOSSES:
+                        return AgentExit("failed", f"the speech worker was lost {lost} times in this conversation")
                     waiting = RESTORE_LIMIT_S
                     self.call.loop(await self.call.hall.prompts.words(HOLD_PHRASE, self.agent.voice))
                 case Restored():
@@ -164,7 +171,7 @@ class _Conversation:
     async def _use(self, wanted: contract.ToolWanted) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        result = await self.tools.run(wanted.tool, wanted.arguments, wanted.id)
+        result = await self.tools.run(wanted)
         took_ms = round((loop.time() - began) * 1000, 1)
         self.call.timeline.append(
             tl.ToolAnswered(wanted.id, result.ok, took_ms, result.value, result.error if not result.ok else None)

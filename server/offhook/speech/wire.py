@@ -181,7 +181,7 @@ def decode(line: bytes) -> Command | Report | Event | Delivery | Persona | Sched
 def decode_command(line: bytes) -> Command:
     """A message from the edge. Raises WireError."""
     message = decode(line)
-    if not isinstance(message, Admit | Deliver | Release | Ping | Stop):
+    if not isinstance(message, _COMMANDS):
         raise WireError(f"a {type(message).__name__} does not travel from the edge to a worker")
     return message
 
