@@ -429,6 +429,12 @@ def test_a_persona_that_cannot_be_served_is_refused_with_a_sentence(
     model.release(0)
 
 
+def test_options_may_be_nested_or_flat() -> None:
+    nested = CascadeOptions.read({"turns": {"ask_ms": 4_000}, "voices": ["joe", "amy"], "calls": 3})
+    assert nested == CascadeOptions.read({"turns.ask_ms": 4_000, "voices": "joe, amy", "calls": 3})
+    assert nested.turns.ask_ms == 4_000 and nested.voices == ("joe", "amy")
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -436,7 +442,8 @@ def test_a_persona_that_cannot_be_served_is_refused_with_a_sentence(
         ({"color": 1}, "no option color"),
         ({"turns": {"wait": 1}}, "no option turns.wait"),
         ({"turns": 3}, "turns must be a table"),
-        ({"voices": "joe"}, "voices must be a list"),
+        ({"turns.wait": 1}, "no option turns.wait"),
+        ({"voices": 7}, "voices must be a list"),
         ({"turns": {"ask_ms": -1}}, "option turns.ask_ms is -1"),
     ],
 )

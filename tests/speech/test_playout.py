@@ -106,6 +106,16 @@ def test_what_was_cut_is_said_again_from_its_clause() -> None:
     assert isinstance(wire.happened[-1], Ended) and len(wire.happened) == 2
 
 
+def test_a_cut_in_the_last_breath_leaves_nothing_unsaid() -> None:
+    wire = Wire()
+    wire.playout.say(utterance(0, clause("All of this.", samples=16_000)))
+    wire.tick(46)  # 14,720: 80 ms are left
+    wire.cut()
+    wire.tick()
+    broken = wire.playout.abandon()
+    assert broken is not None and (broken.heard, broken.unsaid) == ("All of this.", "")
+
+
 def test_words_that_never_began_are_all_unsaid_and_begin_nothing() -> None:
     wire = Wire()
     wire.playout.hold()

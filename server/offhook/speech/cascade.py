@@ -53,19 +53,23 @@ class CascadeOptions:
 
     @classmethod
     def read(cls, options: Mapping[str, Json]) -> CascadeOptions:
-        """Options as they come from settings. Raises ValueError naming the option that is wrong."""
-        values = dict(options)
+        """Options as they come from settings: turn taking as a table `turns` or as `turns.ask_ms` and the like, names
+        as a list or parted by commas. Raises ValueError naming the option that is wrong."""
+        values = {name: value for name, value in options.items() if not name.startswith("turns.")}
         turns = values.pop("turns", {})
         if not isinstance(turns, Mapping):
             raise ValueError("the cascade's option turns must be a table")
-        policy = dataclasses.replace(TurnOptions(), **_checked(TurnOptions(), turns, "turns."))  # type: ignore[arg-type]
+        dotted = {name.removeprefix("turns."): value for name, value in options.items() if name.startswith("turns.")}
+        policy = dataclasses.replace(TurnOptions(), **_checked(TurnOptions(), {**turns, **dotted}, "turns."))  # type: ignore[arg-type]
         fixed: dict[str, object] = {"turns": policy}
         for name in ("voices", "minds"):
             if name in values:
                 names = values.pop(name)
-                if isinstance(names, str) or not isinstance(names, (list, tuple)):
+                if isinstance(names, str):
+                    names = names.split(",")
+                if not isinstance(names, (list, tuple)):
                     raise ValueError(f"the cascade's option {name} must be a list of names")
-                fixed[name] = tuple(str(each) for each in names)
+                fixed[name] = tuple(str(each).strip() for each in names)
         return dataclasses.replace(cls(), **_checked(cls(), values, ""), **fixed)  # type: ignore[arg-type]
 
 

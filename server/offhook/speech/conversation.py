@@ -332,11 +332,13 @@ class Conversation:
         broken = self._playout.abandon()
         if broken is None:
             return
+        number = broken.utterance.number
         if broken.utterance.begun:
-            number = broken.utterance.number
-            self.events.append(contract.Interrupted(self._slot, number, at, broken.heard, broken.unsaid))
+            if broken.unsaid:
+                self.events.append(contract.Interrupted(self._slot, number, at, broken.heard, broken.unsaid))
             self.events.append(contract.WordsSpoken(self._slot, number, broken.heard, broken.end))
-        self._ask("", lambda mind: mind.interrupted(broken.heard, broken.unsaid))
+        if broken.unsaid:
+            self._ask("", lambda mind: mind.interrupted(broken.heard, broken.unsaid))
 
     def _ask(self, words: str, call: Callable[[Mind], Iterable[Act] | None]) -> None:
         self._calls += 1

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from offhook.speech.contract import Pcm
+from offhook.speech.contract import RATE_HZ, Pcm
 from offhook.speech.voice import Clause
+
+_FADING = RATE_HZ * 100 // 1000  # cut off this little before its end, a clause was heard
 
 
 @dataclass(slots=True)
@@ -201,7 +203,8 @@ class Playout:
         share of its length, a word counting as heard when it was heard to its end."""
         heard = 0
         for start, clause in zip(utterance.starts, utterance.clauses, strict=False):
-            share = (self._played - start) / max(1, len(clause.audio))
+            left = start + len(clause.audio) - self._played
+            share = 1.0 if left <= _FADING else 1.0 - left / len(clause.audio)
             words = clause.text.split()
             letters = sum(len(word) for word in words)
             spoken = 0
