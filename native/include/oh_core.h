@@ -152,7 +152,10 @@ int oh_prompt_drop(struct oh_core *core, uint32_t prompt);
  */
 int oh_port_open(struct oh_core *core, uint32_t *number, uint16_t *rtp_port, int64_t *opened_ns);
 
-/* Say goodbye (RFC 3550 6.6), undo everything; the sockets drain for three seconds before they are closed. */
+/*
+ * Say goodbye (RFC 3550 6.6), undo everything. The sockets swallow what still comes until nothing has come for three
+ * seconds (thirty at most), so that no other call gets these UDP ports while somebody still sends there.
+ */
 int oh_port_close(struct oh_core *core, uint32_t port);
 
 /* Send there, take packets from there; forgets what was latched. -EINVAL where packet_ms is none of those. */

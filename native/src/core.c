@@ -160,10 +160,12 @@ static void skip_lost_time(struct oh_core *core, int64_t now_ns)
 
 static void run_due(struct oh_core *core)
 {
-	int64_t now_ns = oh_now_ns();
+	int64_t  now_ns = oh_now_ns();
+	uint64_t most;
 
 	skip_lost_time(core, now_ns);
-	while (slot_due(core, core->slot) <= now_ns) {
+	most = core->slot + OH_WHEEL / 2u; /* a thread that cannot keep up still reads sockets and answers commands */
+	while (core->slot < most && slot_due(core, core->slot) <= now_ns) {
 		uint64_t        slot = core->slot++;
 		struct oh_port *port = core->wheel[slot % OH_WHEEL];
 
@@ -188,12 +190,15 @@ static void free_drained(struct oh_core *core, bool all)
 	if (*place == NULL)
 		return;
 	now_ns = oh_now_ns();
+	if (!all && now_ns < core->drain_look_ns)
+		return;
+	core->drain_look_ns = now_ns + OH_DRAIN_LOOK_NS;
 	while (*place != NULL) {
 		struct oh_port *port = *place;
 
 		if (all || port->drain_until <= now_ns) {
 			*place = port->next;
-			oh_port_free(port); /* closing a socket takes it out of epoll */
+			oh_port_free(port);
 		} else {
 			place = &port->next;
 		}
@@ -211,10 +216,8 @@ static void arm(struct oh_core *core)
 			break;
 		}
 	}
-	if (next_ns == NEVER) {
-		for (const struct oh_port *port = core->draining; port != NULL; port = port->next)
-			next_ns = port->drain_until < next_ns ? port->drain_until : next_ns;
-	}
+	if (next_ns == NEVER && core->draining != NULL)
+		next_ns = core->drain_look_ns;
 	if (next_ns == core->armed_ns)
 		return;
 	core->armed_ns = next_ns;

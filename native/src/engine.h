@@ -45,7 +45,9 @@
 #define OH_BLOCK          800u                      /* samples of a track handed to the disk at a time: 100 ms */
 #define OH_DISK_RING      4096u                     /* blocks */
 #define OH_EVENT_RING     4096u                     /* events */
-#define OH_DRAIN_NS       3000000000ll              /* closed sockets swallow what still comes */
+#define OH_DRAIN_NS       3000000000ll              /* closed sockets swallow what still comes, until so much silence */
+#define OH_DRAIN_MOST_NS  30000000000ll             /* but no longer than this */
+#define OH_DRAIN_LOOK_NS  100000000ll               /* between looks for sockets that have drained */
 #define OH_LOST_NS        1000000000ll              /* no packets for this long: media lost */
 #define OH_LOST_QUIET_NS  10000000000ll             /* likewise after comfort noise */
 #define OH_ANCHOR_SLACK   480                       /* 60 ms: a track's mapping may be off by this */
@@ -176,6 +178,7 @@ struct oh_port {
 	int                      rtcp_fd;
 	int64_t                  opened_ns;      /* CLOCK_MONOTONIC at media clock 0 */
 	int64_t                  clock;          /* media clock at the next tick */
+	int64_t                  left_ns;        /* when it was closed */
 	int64_t                  drain_until;    /* 0: open */
 	uint32_t                 overflow[2];    /* SO_RXQ_OVFL as last seen, RTP and RTCP */
 
@@ -263,6 +266,7 @@ struct oh_core {
 	uint64_t                      slot;      /* the next to be run */
 	int64_t                       armed_ns;  /* what the timer is set to */
 	struct oh_port               *draining;
+	int64_t                       drain_look_ns; /* when they are looked at next */
 	struct oh_prompt             *prompts;
 	uint32_t                      next_prompt;
 	struct oh_segment             segments[OH_MAX_SEGMENTS];

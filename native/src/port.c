@@ -98,10 +98,15 @@ int oh_port_make(struct oh_core *core, struct oh_port **port, uint16_t *rtp_port
 
 void oh_port_free(struct oh_port *port)
 {
-	if (port->rtp_fd >= 0)
-		(void)close(port->rtp_fd);
-	if (port->rtcp_fd >= 0)
-		(void)close(port->rtcp_fd);
+	int fds[] = {port->rtp_fd, port->rtcp_fd};
+
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+		if (fds[i] < 0)
+			continue;
+		/* Closing alone leaves a socket in epoll while a forked child holds it, and there its tag is this port. */
+		(void)epoll_ctl(port->core->epoll_fd, EPOLL_CTL_DEL, fds[i], NULL);
+		(void)close(fds[i]);
+	}
 	free(port);
 }
 
@@ -137,6 +142,7 @@ void oh_port_leave(struct oh_core *core, struct oh_port *port)
 	oh_core_unplace(core, port);
 	core->ports[port->number % OH_MAX_PORTS] = NULL;
 	core->open_ports--;
+	port->left_ns = port->now_ns;
 	port->drain_until = port->now_ns + OH_DRAIN_NS;
 	port->next = core->draining;
 	core->draining = port;

@@ -200,9 +200,12 @@ void oh_receive(struct oh_port *port, bool rtcp)
 	}
 	n = recvmmsg(rtcp ? port->rtcp_fd : port->rtp_fd, messages, OH_BATCH, MSG_DONTWAIT, NULL);
 	port->now_ns = oh_now_ns();
+	if (port->drain_until != 0) { /* closed: swallow it, and wait for quiet before somebody else gets this number */
+		if (n > 0 && port->drain_until < port->left_ns + OH_DRAIN_MOST_NS)
+			port->drain_until = port->now_ns + OH_DRAIN_NS;
+		return;
+	}
 	for (int i = 0; i < n; i++) {
-		if (port->drain_until != 0) /* closed: swallow it */
-			continue;
 		overflowed(port, rtcp, &messages[i].msg_hdr);
 		if (messages[i].msg_hdr.msg_namelen != sizeof(from[i]) || from[i].sin_family != AF_INET)
 			continue;

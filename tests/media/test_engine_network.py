@@ -275,6 +275,41 @@ def test_a_closed_port_drains_before_its_number_is_used_again(core: MediaCore, e
     assert [event for event in ears.listen() if event.port != port.number] == []
 
 
+def test_a_closed_port_is_nobody_elses_while_packets_still_come(core: MediaCore, phone: Telephone) -> None:
+    port = core.open()
+    port.close()
+    end = time.monotonic() + 4.5
+    while time.monotonic() < end:
+        phone.say(port)
+        time.sleep(0.02)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other, pytest.raises(OSError, match="in use"):
+        other.bind(port.address)
+
+
+def test_a_forked_child_that_holds_a_closed_ports_sockets_harms_nobody(core: MediaCore, phone: Telephone) -> None:
+    """Sockets stay in epoll while any process holds them: a port that is gone would be worked on with every packet."""
+    port, other = core.open(), core.open()
+    parent, child = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(child)
+        os.read(parent, 1)
+        os._exit(0)
+    try:
+        other.remote(phone.remote())
+        port.close()
+        time.sleep(3.5)  # it drains for three seconds
+        phone.say(port)
+        spent, sent = time.process_time(), other.counters().packets_out
+        time.sleep(0.5)
+        assert time.process_time() - spent < 0.25, "the core is woken for ever by a packet that nobody takes"
+        assert other.counters().packets_out > sent + 20
+    finally:
+        os.close(child)
+        os.close(parent)
+        os.waitpid(pid, 0)
+
+
 def test_a_closed_port_says_so(core: MediaCore, pair: tuple[Port, Port]) -> None:
     port, other = pair
     port.close()
