@@ -44,8 +44,9 @@ _LOOPING = 2.4  # times that the text shrinks when compressed
 _TOKENS_A_SECOND = 6
 _TOKENS_AT_LEAST = 8
 _VOCABULARY_TOKENS = 60
-# Words before the words: Whisper goes on in their manner, with figures as figures. Digits came out right more often.
-_MANNER = "The number is 3 8 0 5, please."
+# Words before the words: Whisper goes on in their manner, a call's, with figures as figures. Of the words of 60 test
+# turns 10 % came out wrong with it and 15 % without.
+_MANNER = "Hi, hello. Yes, the number is 3 8 0 5, please. No, thank you, bye."
 _BRACKETED = re.compile(r"\[[^\]]{0,80}\]|\([^)]{0,80}\)|[♪♫]")
 
 
