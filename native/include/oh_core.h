@@ -19,9 +19,15 @@
  * goes out begins where it left. A caller packet is placed by its RTP timestamp from there on; that mapping is made
  * anew when the stream restarts and when it has moved against the media clock by more than 60 ms.
  *
- * Whose packets are taken: those of the signalled IP address, whatever their port; those of another address after
- * OH_LATCH_PACKETS packets in sequence of one SSRC and a negotiated payload type, for as long as the signalled
- * address is silent; then only that address and SSRC, until signalling speaks anew (oh_port_remote).
+ * Whose packets are taken: the first that comes from the signalled IP address, whatever its port; or, for as long as
+ * that address is silent, another one after OH_LATCH_PACKETS packets in sequence of one SSRC and a negotiated payload
+ * type. From then on only that IP address, port and SSRC, until signalling speaks anew (oh_port_remote), but for these:
+ *   - the signalled IP address takes over at once from another one, its signalled port after 2 packets in sequence;
+ *   - another SSRC of the same IP address and port takes over after 2 packets in sequence; if they are telephone-event
+ *     it does not take over, and its digits count;
+ *   - the same SSRC from another port of the IP address takes over after 2 in sequence once the latched port has been
+ *     silent for 100 ms, another SSRC after OH_LATCH_PACKETS once it has been silent for a second.
+ * Of what is taken, more than 400 packets or 20 presses of keys a second (and a burst of 400 or 64) is dropped as bad.
  *
  * Functions return 0 or a negative errno; -ENOENT where the port is not (or no longer) open, -ETIMEDOUT where the
  * media thread did not answer, -ESHUTDOWN once the core stops.

@@ -16,10 +16,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "latch.h"
 #include "oh_comfort.h"
 #include "oh_core.h"
 #include "oh_digits.h"
+#include "oh_latch.h"
 #include "oh_listen.h"
 #include "oh_resample.h"
 #include "oh_ring.h"
@@ -58,6 +58,10 @@
 #define OH_PT_COMFORT     13u                       /* RFC 3551, RFC 3389 */
 #define OH_CNAME          24u
 #define OH_DIGITS_PAUSE_MS 80u                      /* between two presses */
+#define OH_PACKET_LEAST_NS 2500000ll                /* more packets than 400 a second are a flood: dropped ... */
+#define OH_DIGIT_LEAST_NS 50000000ll                /* ... as are more than 20 presses a second ... */
+#define OH_PACKET_BURST_NS 1000000000ll             /* ... but so much of either may come at once after a stall */
+#define OH_DIGIT_BURST_NS 3200000000ll
 
 struct oh_core;
 struct oh_port;
@@ -194,6 +198,9 @@ struct oh_port {
 
 	struct oh_listen         listen;
 	struct oh_digits_in      digits_in;
+	uint32_t                 digits_ssrc;    /* whose presses it knows; seldom another than the voice's */
+	int64_t                  packet_free_ns; /* flood(): what is spent of the packets ... */
+	int64_t                  digit_free_ns;  /* ... and of the presses that a telephone may send */
 	struct oh_anchor         anchor;
 	int64_t                  now_ns;         /* of the packet or tick being worked on */
 
@@ -306,6 +313,7 @@ void oh_port_report(struct oh_port *port, bool bye); /* RTCP */
 
 /* receive.c */
 void oh_receive(struct oh_port *port, bool rtcp);
+void oh_digit_heard(struct oh_port *port, const struct oh_digit *digit);
 
 /* hear.c */
 void oh_hear_frame(void *port, const struct oh_listen_frame *frame);

@@ -1,7 +1,5 @@
-/*
- * latch.c - see latch.h.
- */
-#include "latch.h"
+/* latch.c - whose RTP packets a port takes. */
+#include "oh_latch.h"
 
 #include <string.h>
 
@@ -9,15 +7,17 @@
 
 #define SAME_SOURCE_PACKETS 2u /* a new stream from the very address that is latched needs less proof */
 
-void oh_latch_signalled(struct oh_latch *latch, uint32_t ip)
+void oh_latch_signalled(struct oh_latch *latch, uint32_t ip, uint16_t port)
 {
 	memset(latch, 0, sizeof(*latch));
 	latch->signalled = ip;
+	latch->signalled_port = port;
 }
 
 static enum oh_verdict take(struct oh_latch *latch, uint32_t ip, uint16_t port, uint32_t ssrc, int64_t now_ns)
 {
-	bool moved = !latch->on || latch->ip != ip || latch->port != port || latch->ssrc != ssrc;
+	bool address = !latch->on || latch->ip != ip || latch->port != port;
+	bool moved = address || latch->ssrc != ssrc;
 
 	latch->on = true;
 	latch->ip = ip;
@@ -25,47 +25,67 @@ static enum oh_verdict take(struct oh_latch *latch, uint32_t ip, uint16_t port, 
 	latch->ssrc = ssrc;
 	latch->heard_ns = now_ns;
 	if (moved)
-		latch->candidate_count = 0;
+		latch->candidate.count = 0;
+	if (address)
+		latch->digits.count = 0;
 	return moved ? OH_TAKE_MOVED : OH_TAKE;
 }
 
-/* Packets in sequence that this stream has sent without being believed, this one included. */
-static uint32_t candidate(struct oh_latch *latch, uint32_t ip, uint16_t port, uint32_t ssrc, uint16_t seq)
+static bool is_of(const struct oh_latch_run *run, uint32_t ip, uint16_t port, uint32_t ssrc)
 {
-	bool same = latch->candidate_count != 0 && latch->candidate_ip == ip && latch->candidate_port == port &&
-	            latch->candidate_ssrc == ssrc && (uint16_t)(latch->candidate_seq + 1u) == seq;
+	return run->count != 0 && run->ip == ip && run->port == port && run->ssrc == ssrc;
+}
 
-	latch->candidate_ip = ip;
-	latch->candidate_port = port;
-	latch->candidate_ssrc = ssrc;
-	latch->candidate_seq = seq;
-	latch->candidate_count = same ? latch->candidate_count + 1u : 1u;
-	return latch->candidate_count;
+/* Packets in sequence that this stream has sent without being believed, this one included. */
+static uint32_t follow(struct oh_latch_run *run, uint32_t ip, uint16_t port, uint32_t ssrc, uint16_t seq)
+{
+	bool     next = is_of(run, ip, port, ssrc) && (uint16_t)(run->seq + 1u) == seq;
+	uint32_t count = next ? run->count + 1u : 1u;
+
+	*run = (struct oh_latch_run){.ip = ip, .port = port, .ssrc = ssrc, .seq = seq, .count = count};
+	return count;
+}
+
+/*
+ * Digits from the latched address under another SSRC: some gateways and telephones send them so (RFC 4733 2.1 would have
+ * them in the voice's stream). They must show as much as a new voice from there would have to, and only then count.
+ */
+static enum oh_verdict judge_digits(struct oh_latch *latch, uint32_t ip, uint16_t port, uint32_t ssrc, uint16_t seq)
+{
+	if (is_of(&latch->digits, ip, port, ssrc) && latch->digits.count >= SAME_SOURCE_PACKETS)
+		return OH_TAKE_DIGITS;
+	return follow(&latch->digits, ip, port, ssrc, seq) >= SAME_SOURCE_PACKETS ? OH_TAKE_DIGITS : OH_WRONG_SSRC;
 }
 
 enum oh_verdict oh_latch_judge(struct oh_latch *latch, uint32_t ip, uint16_t port, uint32_t ssrc, uint16_t seq,
-                               int64_t now_ns)
+                               bool digits, int64_t now_ns)
 {
 	bool     signalled = ip == latch->signalled;
-	bool     same_source;
+	bool     named = signalled && port == latch->signalled_port;
+	bool     same_ip, same_source;
 	uint32_t count;
 
 	if (!latch->on) {
-		if (signalled || candidate(latch, ip, port, ssrc, seq) >= OH_LATCH_PACKETS)
+		if (signalled || follow(&latch->candidate, ip, port, ssrc, seq) >= OH_LATCH_PACKETS)
 			return take(latch, ip, port, ssrc, now_ns);
 		return OH_WRONG_SOURCE;
 	}
-	same_source = latch->ip == ip && latch->port == port;
+	same_ip = latch->ip == ip;
+	same_source = same_ip && latch->port == port;
 	if (same_source && latch->ssrc == ssrc)
 		return take(latch, ip, port, ssrc, now_ns);
-	/* The signalled address is believed over one that merely kept sending; a stream of its own that changed its port
-	 * (a NAT forgot and remembered) is still that stream. */
-	if (signalled && (latch->ip != latch->signalled || latch->ssrc == ssrc))
+	if (same_source && digits)
+		return judge_digits(latch, ip, port, ssrc, seq);
+	if (!same_ip) /* who was named is believed over who merely sent first */
+		return signalled ? take(latch, ip, port, ssrc, now_ns) : OH_WRONG_SOURCE;
+	count = follow(&latch->candidate, ip, port, ssrc, seq);
+	if ((same_source || named) && count >= SAME_SOURCE_PACKETS)
 		return take(latch, ip, port, ssrc, now_ns);
-	count = candidate(latch, ip, port, ssrc, seq);
-	if (same_source && count >= SAME_SOURCE_PACKETS)
+	/* Once the latched port is silent, the stream may go on from another one (a NAT forgot and remembered). While it
+	 * speaks, knowing its SSRC and sharing its address (behind one NAT, in one cloud) does not help. */
+	if (count >= SAME_SOURCE_PACKETS && ssrc == latch->ssrc && now_ns - latch->heard_ns >= OH_LATCH_REBIND_NS)
 		return take(latch, ip, port, ssrc, now_ns);
-	if (signalled && count >= OH_LATCH_PACKETS && now_ns - latch->heard_ns >= OH_LATCH_SILENCE_NS)
+	if (count >= OH_LATCH_PACKETS && now_ns - latch->heard_ns >= OH_LATCH_SILENCE_NS)
 		return take(latch, ip, port, ssrc, now_ns);
-	return ip == latch->ip ? OH_WRONG_SSRC : OH_WRONG_SOURCE;
+	return OH_WRONG_SSRC;
 }

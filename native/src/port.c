@@ -156,7 +156,7 @@ void oh_port_point(struct oh_port *port, const struct oh_remote *remote)
 	port->remote = *remote;
 	port->have_remote = true;
 	if (moved) {
-		oh_latch_signalled(&port->latch, remote->ip);
+		oh_latch_signalled(&port->latch, remote->ip, remote->rtp_port);
 		port->started = false;
 		port->lost = false;
 		port->to = (struct sockaddr_in){
@@ -165,7 +165,7 @@ void oh_port_point(struct oh_port *port, const struct oh_remote *remote)
 		port->rtcp_to.sin_port = htons(remote->rtcp_mux ? remote->rtp_port : remote->rtcp_port);
 	} else if (port->now_ns - port->latch.heard_ns > OH_LATCH_SILENCE_NS) {
 		/* The same words again: a stream that runs is kept, one that stopped may come from elsewhere now. */
-		oh_latch_signalled(&port->latch, remote->ip);
+		oh_latch_signalled(&port->latch, remote->ip, remote->rtp_port);
 	}
 	oh_listen_law(&port->listen, remote->alaw ? OH_ALAW : OH_ULAW);
 	if (!sent) {
@@ -230,8 +230,7 @@ void oh_port_tick(struct oh_port *port, int64_t due_ns)
 	oh_voice_obey(port, sending);
 	oh_hear_tick(port, samples);
 	if (oh_digits_in_tick(&port->digits_in, port->now_ns, &digit) == 1)
-		oh_event_media(port->core, port, OH_EVENT_DIGIT, port->clock, digit.key, (int64_t)digit.duration_ms * 8, 0,
-		               NULL);
+		oh_digit_heard(port, &digit);
 	watch(port);
 	if (sending) {
 		if (port->wait <= samples) {

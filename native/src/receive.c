@@ -18,7 +18,6 @@ static void moved(struct oh_port *port, const struct sockaddr_in *from, const st
 	if (!port->have_source || port->source.ssrc != rtp->ssrc) {
 		oh_rtcp_source_init(&port->source, rtp->ssrc, rtp->seq);
 		port->have_source = true;
-		oh_digits_in_init(&port->digits_in);
 	}
 	if (!address)
 		return;
@@ -40,10 +39,44 @@ static void moved(struct oh_port *port, const struct sockaddr_in *from, const st
 	port->lost = false;
 }
 
-static void digit(struct oh_port *port, const struct oh_digit *digit)
+/* More than one each `least_ns`, beyond a burst's worth? Nobody's telephone: it is dropped, lest it cost the others. */
+static bool flood(int64_t *free_ns, int64_t now_ns, int64_t least_ns, int64_t burst_ns)
 {
+	if (*free_ns > now_ns)
+		return true;
+	if (*free_ns < now_ns - burst_ns)
+		*free_ns = now_ns - burst_ns;
+	*free_ns += least_ns;
+	return false;
+}
+
+/* A key was pressed and is released, at the port's `now_ns`. */
+void oh_digit_heard(struct oh_port *port, const struct oh_digit *digit)
+{
+	if (flood(&port->digit_free_ns, port->now_ns, OH_DIGIT_LEAST_NS, OH_DIGIT_BURST_NS)) {
+		port->counters.bad++;
+		return;
+	}
 	oh_event_media(port->core, port, OH_EVENT_DIGIT, (port->now_ns - port->opened_ns) / 125000, digit->key,
 	               (int64_t)digit->duration_ms * 8, 0, NULL);
+}
+
+static void receive_digits(struct oh_port *port, const struct oh_rtp *rtp)
+{
+	struct oh_digit digits[2];
+	int             n;
+
+	if (port->digits_ssrc != rtp->ssrc) { /* timestamps of another stream; what was being pressed is over */
+		if (oh_digits_in_tick(&port->digits_in, INT64_MAX, &digits[0]) == 1)
+			oh_digit_heard(port, &digits[0]);
+		oh_digits_in_init(&port->digits_in);
+		port->digits_ssrc = rtp->ssrc;
+	}
+	n = oh_digits_receive(&port->digits_in, rtp->payload, rtp->payload_len, rtp->timestamp, port->now_ns, digits);
+	for (int i = 0; i < n; i++)
+		oh_digit_heard(port, &digits[i]);
+	if (n < 0)
+		port->counters.bad++;
 }
 
 static void receive_rtcp(struct oh_port *port, const struct sockaddr_in *from, const uint8_t *data, size_t len)
@@ -92,10 +125,9 @@ static void count(struct oh_port *port, const struct oh_rtp *rtp, enum oh_listen
 static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, const uint8_t *data, size_t len)
 {
 	struct oh_listen_packet packet;
-	struct oh_digit         digits[2];
 	struct oh_rtp           rtp;
+	bool                    beside = false; /* digits in a stream of their own: nothing to the voice's clock */
 	int                     error = oh_rtp_parse(&rtp, data, len);
-	int                     n;
 
 	if (error == -EPROTO && port->have_remote && port->remote.rtcp_mux) {
 		receive_rtcp(port, from, data, len);
@@ -120,7 +152,7 @@ static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, co
 		return;
 	}
 	switch (oh_latch_judge(&port->latch, from->sin_addr.s_addr, ntohs(from->sin_port), rtp.ssrc, rtp.seq,
-	                       port->now_ns)) {
+	                       packet.content == OH_CARRIES_OTHER, port->now_ns)) {
 	case OH_WRONG_SOURCE:
 		port->counters.wrong_source++;
 		return;
@@ -130,8 +162,15 @@ static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, co
 	case OH_TAKE_MOVED:
 		moved(port, from, &rtp);
 		break;
+	case OH_TAKE_DIGITS:
+		beside = true;
+		break;
 	case OH_TAKE:
 		break;
+	}
+	if (flood(&port->packet_free_ns, port->now_ns, OH_PACKET_LEAST_NS, OH_PACKET_BURST_NS)) {
+		port->counters.bad++;
+		return;
 	}
 	port->counters.packets_in++;
 	port->counters.bytes_in += len;
@@ -143,14 +182,11 @@ static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, co
 		oh_event_media(port->core, port, OH_EVENT_MEDIA_BACK, (port->now_ns - port->opened_ns) / 125000, 0, 0, 0,
 		               NULL);
 	}
+	if (packet.content == OH_CARRIES_OTHER)
+		receive_digits(port, &rtp);
+	if (beside)
+		return;
 	count(port, &rtp, packet.content);
-	if (packet.content == OH_CARRIES_OTHER) {
-		n = oh_digits_receive(&port->digits_in, rtp.payload, rtp.payload_len, rtp.timestamp, port->now_ns, digits);
-		for (int i = 0; i < n; i++)
-			digit(port, &digits[i]);
-		if (n < 0)
-			port->counters.bad++;
-	}
 	if (!port->remote.receive)
 		return;
 	packet.payload = rtp.payload;
@@ -207,7 +243,8 @@ void oh_receive(struct oh_port *port, bool rtcp)
 	}
 	for (int i = 0; i < n; i++) {
 		overflowed(port, rtcp, &messages[i].msg_hdr);
-		if (messages[i].msg_hdr.msg_namelen != sizeof(from[i]) || from[i].sin_family != AF_INET)
+		if (messages[i].msg_hdr.msg_namelen != sizeof(from[i]) || from[i].sin_family != AF_INET ||
+		    from[i].sin_port == 0) /* forged: to port 0 nothing can be answered */
 			continue;
 		if (rtcp)
 			receive_rtcp(port, &from[i], core->datagrams[i], messages[i].msg_len);

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from offhook.media import (
+    Digit,
     MediaBack,
     MediaCore,
     MediaError,
@@ -181,6 +182,70 @@ def test_a_stream_that_is_renamed_at_its_source_goes_on(
         time.sleep(0.02)
     until(lambda: level(worker.heard()) > 1_000)
     assert port.counters().wrong_ssrc == 1
+
+
+def test_knowing_the_streams_name_does_not_help_a_neighbour(core: MediaCore, ears: Ears, phone: Telephone) -> None:
+    port = core.open()
+    port.remote(phone.remote())
+    phone.say(port)
+    with Telephone(ssrc=phone.ssrc) as neighbour:
+        for _ in range(30):
+            neighbour.seq = phone.seq
+            phone.say(port)
+            neighbour.say(port, LOUD)
+            time.sleep(0.01)
+        until(lambda: port.counters().packets_in == 31)
+        assert port.counters().wrong_ssrc == 30
+        assert neighbour.drain() == 0
+    assert len([event for event in ears.listen() if isinstance(event, MediaStarted)]) == 1
+
+
+def press(key: int, ms: int, ended: bool) -> bytes:
+    """A telephone-event payload (RFC 4733)."""
+    return struct.pack("!BBH", key, 0x8A if ended else 0x0A, ms * 8)
+
+
+def test_digits_may_come_in_a_stream_of_their_own(
+    core: MediaCore, ears: Ears, segment: SlotSegment, rows: Segment, phone: Telephone
+) -> None:
+    """Same address, another SSRC, in between the voice's packets: each key is one report, and no voice is lost."""
+    port = core.open()
+    worker = Worker(rows, 0, port.bind(core.attach(segment), 0))
+    port.remote(phone.remote())
+    seq, timestamp = 9, 77
+    for key in (4, 4, 11):
+        timestamp += 5_000
+        for n in range(7):
+            phone.say(port, LOUD)
+            payload = press(key, 20 * min(n + 1, 5), n >= 4)
+            packet = Rtp(101, seq, timestamp, phone.ssrc + 5, n == 0, payload)
+            phone.socket.sendto(packet.pack(), port.address)
+            seq += 1
+            time.sleep(0.02)
+    ears.wait(Digit, port, 3)
+    phone.say(port, LOUD)
+    until(lambda: port.counters().packets_in == 22 + 20)
+    assert [event.digit for event in ears.listen() if isinstance(event, Digit)] == ["4", "4", "#"]
+    counters = port.counters()
+    assert counters.wrong_ssrc == 1  # the very first: two in sequence show that a stream comes from there
+    assert counters.lost == counters.bad == 0
+    assert level(worker.heard()[-1_600:]) > 10_000
+
+
+def test_a_flood_from_one_telephone_is_cut_to_what_a_telephone_can_send(
+    core: MediaCore, ears: Ears, phone: Telephone
+) -> None:
+    port = core.open()
+    port.remote(phone.remote())
+    for n in range(3_000):
+        phone.timestamp = n * 1_000
+        phone.say(port, press(n % 10, 50, True), 101)
+        if n % 50 == 0:
+            time.sleep(0.002)
+    until(lambda: port.counters().packets_in + port.counters().bad > 1_000)
+    time.sleep(0.1)
+    assert port.counters().packets_in < 1_000
+    assert 64 <= len([event for event in ears.listen() if isinstance(event, Digit)]) < 100
 
 
 def test_media_that_stops_is_reported_lost_and_back(core: MediaCore, ears: Ears, phone: Telephone) -> None:
