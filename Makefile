@@ -4,9 +4,8 @@ SHELL   := /bin/bash
 VENV    := .venv
 BIN     := $(VENV)/bin
 NATIVE  := CMakeLists.txt $(wildcard native/include/*.h native/src/*.c native/src/*.h native/python/*)
-NICE    :=
 
-.PHONY: help run demo test lint format bench clean setup weights peers
+.PHONY: help run demo test lint format bench clean setup weights tools peers
 
 help:
 	@echo "make run     set up what is missing and start the server on this machine"
@@ -21,16 +20,16 @@ run: weights
 demo: weights
 	@$(BIN)/offhook demo
 
-test: weights peers lint
+test: weights tools peers lint
 	$(BIN)/python -m pytest -q
 
-lint: peers
+lint: tools
 	$(BIN)/ruff format --check server tests loadtest dialplans
 	$(BIN)/ruff check server tests loadtest dialplans
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: peers
+format: tools
 	$(BIN)/ruff format server tests loadtest dialplans
 	$(BIN)/ruff check --fix server tests loadtest dialplans
 
@@ -51,11 +50,14 @@ $(VENV)/.installed: $(VENV)/.ready pyproject.toml $(NATIVE)
 weights: setup
 	@$(BIN)/offhook models pull --quiet-if-complete
 
-peers: $(VENV)/.peers
+tools: $(VENV)/.tools
 
-$(VENV)/.peers: requirements-dev.txt setup.sh | setup
-	@./setup.sh peers
+$(VENV)/.tools: requirements-dev.txt setup.sh | setup
+	@./setup.sh tools
 	@touch $@
+
+peers: setup
+	@./setup.sh peers
 
 clean:
 	rm -rf build $(VENV)

@@ -1,27 +1,32 @@
 #!/usr/bin/env bash
-# Sets up what `make` needs, one step by name: the virtual environment, the C core, the telephones the tests call with.
+# Sets up what `make` needs, one step by name: the virtual environment, the C core, the tools and telephones of the tests.
 # Installs system packages where it may (as root, with apt-get); otherwise says in one line which are missing.
 set -euo pipefail
 cd "$(dirname "$0")"
 
+LOG=.venv/setup.log
+
 say() { printf '\033[1m%s\033[0m\n' "$*"; }
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
+may_install() { command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; }
+
+# lacking PACKAGE...: those that are not installed.
+lacking() {
+	local package
+	for package in "$@"; do
+		dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || printf '%s ' "$package"
+	done
+}
+
 # install_packages WHY PACKAGE...: have them, or stop with the one line that helps.
 install_packages() {
-	local why=$1 missing=()
+	local why=$1
 	shift
-	for package in "$@"; do
-		dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
-	done
-	[ ${#missing[@]} -eq 0 ] && return
-	if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
-		say "Installing ${missing[*]} ($why)"
-		apt-get update -qq
-		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-	else
-		die "$why needs these packages, please install them: sudo apt-get install ${missing[*]}"
-	fi
+	may_install || die "$why needs these packages, please install them: sudo apt-get install $*"
+	say "Installing $* ($why)"
+	{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; } >/dev/null ||
+		die "apt-get could not install $*; the lines above say why"
 }
 
 find_python() {
@@ -33,42 +38,95 @@ find_python() {
 	die "Python 3.11 or newer is needed (Debian 12: sudo apt-get install python3)"
 }
 
+# system_packages PYTHON: have all of what the steps below need, named at once and not one after the other.
+system_packages() {
+	local missing=() name
+	name=$(basename "$1")
+	"$1" -c 'import ensurepip' 2>/dev/null || missing+=("$name-venv")
+	"$1" -c 'import os, sysconfig, sys; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' ||
+		missing+=("$name-dev")
+	command -v cc >/dev/null || missing+=(gcc)
+	[ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
+	[ ${#missing[@]} -eq 0 ] || install_packages "Offhook" "${missing[@]}"
+}
+
+# watched TOTAL COMMAND...: runs COMMAND with its output in the log; on a terminal, a bar says how far it is.
+watched() {
+	local total=$1
+	shift
+	mkdir -p "$(dirname "$LOG")"
+	"$@" </dev/null 2>&1 | bar "$total" || {
+		grep -E 'ERROR: |[Ee]rror: ' "$LOG" | tail -n 5 >&2 || tail -n 5 "$LOG" >&2
+		die "that did not work; $LOG has all that was said. Run make again once it is mended: what is done stays done."
+	}
+}
+
+# bar TOTAL: reads what pip or ninja say, and shows on one line how far they are.
+bar() {
+	local total=$1 done=0 label="" line filled
+	while IFS= read -r line; do
+		printf '%s\n' "$line" >&3
+		if [[ $line =~ ^(Collecting|Requirement already satisfied:)\ ([^ ]+) ]]; then
+			done=$((done < total ? done + 1 : total)) label=${BASH_REMATCH[2]}
+		elif [[ $line =~ ^Processing\ ([^ ]+) ]]; then
+			done=$((done < total ? done + 1 : total)) label=$(basename "${BASH_REMATCH[1]}")
+		elif [[ $line == "Installing collected packages:"* ]]; then
+			label="putting them in place"
+		elif [[ $line =~ ^\ *\[([0-9]+)/([0-9]+)\]\ (.*) ]]; then
+			done=${BASH_REMATCH[1]} total=${BASH_REMATCH[2]} label=$(basename "${BASH_REMATCH[3]}")
+		fi
+		[ -t 1 ] && [ -n "$label" ] || continue
+		printf -v filled '%*s' $((total ? done * 30 / total : 0)) ''
+		printf '\r\033[K  [%-30s] %d of %d  %.34s' "${filled// /#}" "$done" "$total" "$label"
+	done 3>"$LOG"
+	[ -t 1 ] && printf '\r\033[K' || true
+}
+
+install_pins() {
+	# The pip that Debian brings does not tell how far a download is, and warns of packages that are well.
+	# --use-pep517 builds the few that come as source the same way on every Python.
+	watched "$(grep -c == "$1")" .venv/bin/python -m pip install --disable-pip-version-check --progress-bar off \
+		--use-pep517 -r "$1"
+}
+
 environment() {
 	local python
 	python=$(find_python)
-	if [ ! -x .venv/bin/python ]; then
-		"$python" -c 'import ensurepip' 2>/dev/null || install_packages "a virtual environment" python3-venv
+	system_packages "$python"
+	# One that was broken off has no pip, one that was moved knows the wrong folder: both are made again.
+	if ! .venv/bin/python -c 'import pip' 2>/dev/null || ! grep -qF "$PWD/.venv" .venv/bin/activate; then
 		say "Making a virtual environment in .venv"
-		"$python" -m venv .venv
+		"$python" -m venv --clear .venv
 	fi
 	say "Installing the libraries that requirements.txt pins"
-	.venv/bin/python -m pip install --disable-pip-version-check --quiet --progress-bar on -r requirements.txt
+	install_pins requirements.txt
 }
 
 build() {
-	command -v cc >/dev/null || install_packages "building the media core" gcc libc6-dev
-	if ! .venv/bin/python -c 'import sys, sysconfig, os; sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))'; then
-		install_packages "building the media core" python3-dev
-	fi
 	say "Building the media core"
-	.venv/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	watched 0 .venv/bin/python -m pip install --disable-pip-version-check --verbose --no-deps --no-build-isolation --editable .
 }
 
-# What the tests run on, and the telephones they call with, none of them ours. Tests that miss one say so and are skipped.
+# What the checks and tests run on.
+tools() {
+	say "Installing what checks and tests run on"
+	install_pins requirements-dev.txt
+}
+
+# The telephones the tests call with, none of them ours. Tests that miss one say so and are skipped.
 peers() {
-	.venv/bin/python -m pip install --disable-pip-version-check --quiet -r requirements-dev.txt
-	local wanted="sip-tester baresip-core espeak-ng flite"
-	if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+	local missing
+	missing=$(lacking sip-tester baresip-core espeak-ng flite)
+	[ -n "$missing" ] || return 0
+	if may_install; then
 		# shellcheck disable=SC2086
-		install_packages "calls from telephones that are not ours" $wanted
+		install_packages "calls from telephones that are not ours" $missing
 	else
-		for package in $wanted; do
-			dpkg-query -W "$package" >/dev/null 2>&1 || echo "setup: tests that need $package are skipped (sudo apt-get install $package)"
-		done
+		echo "setup: tests that call with other telephones are skipped; to have them: sudo apt-get install $missing"
 	fi
 }
 
 case "${1:-}" in
-	environment | build | peers) "$1" ;;
-	*) die "usage: ./setup.sh environment|build|peers" ;;
+	environment | build | tools | peers) "$1" ;;
+	*) die "usage: ./setup.sh environment|build|tools|peers" ;;
 esac
