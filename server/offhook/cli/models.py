@@ -35,20 +35,27 @@ def list_() -> None:
 
 
 @app.command("pull")
-def pull_(names: Annotated[list[str] | None, typer.Argument(help="Which; all where none is named.")] = None) -> None:
+def pull_(
+    names: Annotated[list[str] | None, typer.Argument(help="Which; all where none is named.")] = None,
+    quiet_if_complete: Annotated[bool, typer.Option(help="Say nothing where nothing is to be fetched.")] = False,
+) -> None:
     """Fetch weights and verify them; what is here already is left as it is."""
     known = _registry()
     unknown = [name for name in names or () if name not in known]
     if unknown:
         fail(f"no weight is called {', '.join(unknown)}; there are {', '.join(sorted(known))}")
     console = Console()
+    lacking = [known[name] for name in names or known if weights.missing(known[name])]
+    if lacking:
+        megabytes = sum(weight.bytes for weight in lacking) / 1e6
+        console.print(f"Fetching {megabytes:.0f} MB of model weights, once", style="bold", highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bars:
         for name in names or known:
-            bar = bars.add_task(name, total=known[name].bytes)
+            bar = bars.add_task(name, total=known[name].bytes, visible=known[name] in lacking)
 
             def show(what: str, done: int, total: int, bar: TaskID = bar) -> None:
-                bars.update(bar, description=what, completed=done, total=total)
+                bars.update(bar, description=what, completed=done, total=total, visible=True)
 
             try:
                 outcome = pull(known[name], show)
@@ -58,7 +65,8 @@ def pull_(names: Annotated[list[str] | None, typer.Argument(help="Which; all whe
             bars.remove_task(bar)
             if outcome is Outcome.PULLED:
                 console.print(f"{name}: pulled and verified", highlight=False)
-    console.print(f"weights are in {weights.home()}", highlight=False, soft_wrap=True)
+    if lacking or not quiet_if_complete:
+        console.print(f"weights are in {weights.home()}", highlight=False, soft_wrap=True)
 
 
 def _registry() -> dict[str, weights.Weight]:

