@@ -46,7 +46,7 @@ struct oh_slot_row {
 	_Atomic uint64_t bound_at; /* the port's media clock (8 kHz samples since it opened) at binding */
 	uint8_t          pad0[48];
 
-	/* line 1: written by the core, every packet */
+	/* line 1: written by the core, every packet; none of it moves while the far end holds us */
 	_Atomic uint64_t heard;     /* listen ring: write cursor */
 	_Atomic uint64_t concealed; /* of those, samples made up behind a gap */
 	_Atomic uint64_t missing;   /* of those, samples filled because no packets came at all: not the caller's silence */

@@ -5,6 +5,7 @@
  * that no value of theirs can lead outside the ring.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -33,6 +34,11 @@ int oh_segment_map(int fd, struct oh_segment *segment)
 		oh_segment_unmap(segment);
 		return -EPROTO;
 	}
+	segment->holders = calloc(segment->slots, sizeof(*segment->holders));
+	if (segment->holders == NULL) {
+		oh_segment_unmap(segment);
+		return -ENOMEM;
+	}
 	return 0;
 }
 
@@ -41,6 +47,8 @@ void oh_segment_unmap(struct oh_segment *segment)
 	if (segment->header != NULL)
 		(void)munmap(segment->header, segment->size);
 	segment->header = NULL;
+	free(segment->holders);
+	segment->holders = NULL;
 }
 
 int oh_voice_bind(struct oh_port *port, uint32_t segment, uint32_t slot)
@@ -48,15 +56,18 @@ int oh_voice_bind(struct oh_port *port, uint32_t segment, uint32_t slot)
 	struct oh_core     *core = port->core;
 	struct oh_voice    *voice = &port->voice;
 	struct oh_slot_row *row;
+	uint32_t           *holder;
 	uint32_t            epoch;
 
 	if (segment >= core->segment_count || slot >= core->segments[segment].slots)
 		return -ERANGE;
 	row = (struct oh_slot_row *)(void *)((unsigned char *)core->segments[segment].header +
 	                                     sizeof(struct oh_slots_header) + (size_t)slot * sizeof(*row));
-	if (row != voice->row && atomic_load(&row->live) != 0)
+	holder = &core->segments[segment].holders[slot];
+	if (*holder != 0 && *holder != port->number)
 		return -EBUSY;
 	oh_voice_leave(port);
+	*holder = port->number;
 	epoch = atomic_load(&row->epoch) + 1u;
 	if (epoch == 0)
 		epoch = 1;
@@ -82,6 +93,7 @@ int oh_voice_bind(struct oh_port *port, uint32_t segment, uint32_t slot)
 	oh_up_init(&voice->up);
 	voice->epoch = epoch;
 	voice->row = row;
+	voice->holder = holder;
 	return 0;
 }
 
@@ -99,6 +111,7 @@ void oh_voice_leave(struct oh_port *port)
 	if (voice->row == NULL)
 		return;
 	atomic_store(&voice->row->live, 0);
+	*voice->holder = 0;
 	if (voice->talking)
 		talk(port, false, port->clock);
 	voice->row = NULL;
@@ -112,6 +125,12 @@ void oh_voice_hear(struct oh_port *port, const int16_t *pcm, size_t n, enum oh_l
 	int16_t             wide[2u * OH_FRAME];
 
 	if (row == NULL)
+		return;
+	/*
+	 * A caller who put us on hold talks to somebody else, or lets music play: it is not for the slot. Its stream
+	 * stands still meanwhile, and so does every timer of a conversation that runs on it.
+	 */
+	if (port->have_remote && !port->remote.send)
 		return;
 	while (n > 0) {
 		size_t part = n < OH_FRAME ? n : OH_FRAME;

@@ -80,6 +80,26 @@ def test_hold_stops_the_packets_and_not_the_clock(core: MediaCore, phone: Teleph
     assert passed_ms >= 300
 
 
+def test_a_slots_stream_stands_still_while_the_far_end_holds_us(
+    core: MediaCore, segment: SlotSegment, rows: Segment, phone: Telephone
+) -> None:
+    port = core.open()
+    port.bind(core.attach(segment), 0)
+    port.remote(phone.remote())
+    phone.say(port, LOUD)
+    until(lambda: int(rows.heard[0]) > 3_200)
+    port.remote(phone.remote(send=False))
+    held_at = int(rows.heard[0])
+    for _ in range(10):
+        phone.say(port, LOUD)  # music on hold
+    until(lambda: port.counters().packets_in == 11)
+    phone.drain()
+    assert phone.silent_for(0.3)
+    assert int(rows.heard[0]) == held_at
+    port.remote(phone.remote())
+    until(lambda: int(rows.heard[0]) > held_at + 3_200)
+
+
 def test_a_far_end_on_hold_is_not_listened_to(
     core: MediaCore, segment: SlotSegment, rows: Segment, phone: Telephone
 ) -> None:

@@ -86,3 +86,18 @@ def test_listening_sounds_are_backchannels(words: str) -> None:
 @pytest.mark.parametrize("words", ["", "4172", "No.", "Stop.", "Yes, but I want my money back.", "Okay " * 9, "?!"])
 def test_what_asks_for_the_floor_is_not(words: str) -> None:
     assert not is_backchannel(words)
+
+
+def test_a_phone_that_stops_sending_in_silence_has_ended_its_turn() -> None:
+    clock = TurnClock(TurnOptions())
+    frames(clock, 0.9, 20)
+    frames(clock, 0.0, 4)  # the sound dies away, then silence suppression
+    frames(clock, 0.0, 20, missing=1.0)
+    assert clock.silence_ms == pytest.approx(24 * FRAME_MS)
+
+
+def test_a_phone_that_stops_sending_in_mid_word_has_not() -> None:
+    clock = TurnClock(TurnOptions())
+    frames(clock, 0.9, 20)
+    frames(clock, 0.0, 20, missing=1.0)
+    assert clock.silence_ms == 0

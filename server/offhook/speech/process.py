@@ -91,6 +91,8 @@ class WorkerProcess:
                     *("--model", model, "--slots", str(slots), "--options", json.dumps(dict(options))),
                     *("--parent", str(os.getpid())),
                     pass_fds=(segment_fd, theirs.fileno()),
+                    # A model brings its own threads; BLAS's would take the cores from them. Read when NumPy is loaded.
+                    env={"OPENBLAS_NUM_THREADS": "1", **os.environ},
                     stdin=asyncio.subprocess.DEVNULL,
                     stderr=asyncio.subprocess.PIPE,
                 )

@@ -45,6 +45,9 @@ class TurnOptions:
     """A caller who speaks on for this long is answered all the same: it may be music on hold."""
     no_packets_ms: int = 3_000
     """No packets at all for this long are taken for silence from then on: a phone that stopped sending."""
+    hangover_ms: int = 96
+    """After this much silence that was really heard, packets that stop coming are silence too: a phone that sends none
+    (silence suppression, RFC 3551 4.1) first lets the sound die away. Packets that stop in mid-word were lost."""
     noise_ms: int = 1_200
     """Sound in which no words are found for this long is no turn: the agent goes on."""
     ask_ms: int = 6_000
@@ -77,7 +80,8 @@ class Speech(Enum):
 class TurnClock:
     """Follows one caller, frame by frame. Positions are samples of the caller's stream.
 
-    `missing` audio is not silence: it does not move `silence`, until no packets came for `no_packets_ms`."""
+    `missing` audio is not silence: it does not move `silence`, but for what a phone leaves out that has let silence be
+    heard first (`hangover_ms`), or after no packets came for `no_packets_ms`."""
 
     def __init__(self, options: TurnOptions) -> None:
         self.options = options
@@ -92,6 +96,7 @@ class TurnClock:
         """Samples of silence since `hush`: counted on while the agent is silent too."""
         self._run = 0
         self._gone = 0.0
+        self._heard_silence = 0.0
 
     @property
     def run_ms(self) -> float:
@@ -110,12 +115,14 @@ class TurnClock:
         """Take in one frame: how likely it is speech (0..1), the part of it (0..1) that no packet brought, and
         whether the agent is speaking at the same time."""
         self.now += FRAME_SAMPLES
+        suppressed = self._heard_silence * 1000 >= self.options.hangover_ms * RATE_HZ
         self._gone = self._gone + FRAME_SAMPLES * missing if missing else 0.0
         speaking = probability >= (self.options.silence_below if self._run else self.options.speech_above)
         if not speaking or missing > 0.5:
             self._run = 0
             stopped = self._gone * 1000 / RATE_HZ >= self.options.no_packets_ms
-            lapse = FRAME_SAMPLES if stopped else FRAME_SAMPLES * (1.0 - missing)
+            lapse = FRAME_SAMPLES if stopped or suppressed else FRAME_SAMPLES * (1.0 - missing)
+            self._heard_silence += FRAME_SAMPLES * (1.0 - missing)
             self.silence += lapse
             self.quiet += lapse
             return Speech.NOTHING
@@ -142,6 +149,7 @@ class TurnClock:
     def _still_speaking(self) -> None:
         self.speech_end = self.now
         self.silence = 0.0
+        self._heard_silence = 0.0
         self.quiet = 0.0
 
 
