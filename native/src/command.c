@@ -2,7 +2,8 @@
  * command.c - how other threads ask the media thread for something, and wait for its answer.
  *
  * Commands lie on a stack that anyone may push to and the media thread takes whole. Who asked waits on the command's
- * semaphore; if the answer does not come in time the command is left to the media thread, which frees it.
+ * semaphore; if the media thread has not begun it in time the command is left to that thread, which carries it out
+ * where it hands over nothing (a close that comes late is still a close), and frees it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,7 +12,7 @@
 
 #include "engine.h"
 
-enum state { ASKED, ANSWERED, LEFT };
+enum state { ASKED, BEGUN, ANSWERED, LEFT };
 
 struct oh_command *oh_command_new(oh_command_run *run, uint32_t port)
 {
@@ -34,19 +35,25 @@ void oh_command_free(struct oh_command *command)
 	free(command);
 }
 
-static void answer(struct oh_command *command, int result)
+/* Carry it out, or refuse it where there is no core any more to carry it out on. */
+static void finish(struct oh_core *core, struct oh_command *command, bool refuse)
 {
-	command->result = result;
-	if (atomic_exchange(&command->state, ANSWERED) == LEFT)
+	bool left = atomic_exchange(&command->state, BEGUN) == LEFT;
+
+	command->result = refuse ? -ESHUTDOWN : left && command->thing != NULL ? -ETIMEDOUT : command->run(core, command);
+	if (left) {
 		oh_command_free(command);
-	else
-		(void)sem_post(&command->answered);
+		return;
+	}
+	atomic_store(&command->state, ANSWERED);
+	(void)sem_post(&command->answered); /* and it is the asker's: not touched from here on */
 }
 
 int oh_command_ask(struct oh_core *core, struct oh_command *command)
 {
 	struct timespec until;
 	uint64_t        one = 1;
+	int             asked;
 	int             result;
 
 	if (command == NULL)
@@ -62,14 +69,15 @@ int oh_command_ask(struct oh_core *core, struct oh_command *command)
 	while (sem_clockwait(&command->answered, CLOCK_MONOTONIC, &until) < 0) {
 		if (errno == EINTR)
 			continue;
-		if (atomic_exchange(&command->state, LEFT) == ASKED)
+		asked = ASKED;
+		if (atomic_compare_exchange_strong(&command->state, &asked, LEFT))
 			return -ETIMEDOUT;
-		/* Answered in this very moment: the post is under way, and must be over before the command is freed. */
+		/* Begun in this very moment: that is a matter of microseconds. */
 		while (sem_wait(&command->answered) < 0 && errno == EINTR)
 			continue;
 		break;
 	}
-	(void)atomic_load(&command->state); /* what was written before it was set to ANSWERED is seen from here on */
+	(void)atomic_load(&command->state); /* the semaphore says it all, but no thread checker knows sem_clockwait */
 	result = command->result;
 	if (result < 0)
 		oh_command_free(command);
@@ -102,7 +110,7 @@ void oh_commands_run(struct oh_core *core)
 	while (command != NULL) {
 		struct oh_command *next = command->next;
 
-		answer(command, command->run(core, command));
+		finish(core, command, false);
 		command = next;
 	}
 }
@@ -114,7 +122,7 @@ void oh_commands_refuse(struct oh_core *core)
 	while (command != NULL) {
 		struct oh_command *next = command->next;
 
-		answer(command, -ESHUTDOWN);
+		finish(core, command, true);
 		command = next;
 	}
 }

@@ -186,17 +186,16 @@ static void judge(struct oh_core *core, struct oh_recording *recording, uint32_t
 	static const char *names[2] = {"caller", "agent"};
 	const char        *reason = strerrordesc_np(-error);
 	char               why[OH_EVENT_TEXT];
+	bool               other = recording->failing[1u - track];
+	bool               before = recording->failing[track];
 
+	recording->failing[track] = error != 0;
+	if (other || before == (error != 0)) /* told already, or nothing to tell */
+		return;
 	if (error == 0) {
-		if (recording->failing) {
-			recording->failing = false;
-			oh_event_disk(core, recording, OH_EVENT_RECORD_RESUMED, NULL);
-		}
+		oh_event_disk(core, recording, OH_EVENT_RECORD_RESUMED, NULL);
 		return;
 	}
-	if (recording->failing)
-		return;
-	recording->failing = true;
 	(void)snprintf(why, sizeof(why), "%s track: %s", names[track], reason == NULL ? "unknown error" : reason);
 	oh_event_disk(core, recording, OH_EVENT_RECORD_FAILED, why);
 }
@@ -209,8 +208,7 @@ static void finish(struct disk *disk, struct oh_recording *recording, uint64_t s
 
 		if (error == 0)
 			error = closed;
-		if (error < 0)
-			judge(disk->core, recording, track, error);
+		judge(disk->core, recording, track, error);
 	}
 	for (struct oh_recording **place = &disk->recordings; *place != NULL; place = &(*place)->next) {
 		if (*place == recording) {

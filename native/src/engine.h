@@ -43,7 +43,7 @@
 #define OH_BRIDGE_TARGET  480u                      /* 60 ms waits in a bridge's queue */
 #define OH_BRIDGE_MOST    1280u                     /* 160 ms: then back to the target */
 #define OH_BLOCK          800u                      /* samples of a track handed to the disk at a time: 100 ms */
-#define OH_DISK_RING      4096u                     /* blocks */
+#define OH_DISK_RING      16384u                    /* blocks, 27 MB: 800 ms of a thousand recordings */
 #define OH_EVENT_RING     4096u                     /* events */
 #define OH_DRAIN_NS       3000000000ll              /* closed sockets swallow what still comes, until so much silence */
 #define OH_DRAIN_MOST_NS  30000000000ll             /* but no longer than this */
@@ -76,12 +76,13 @@ struct oh_command {
 	struct oh_command *next;                                  /* older one in the stack */
 	oh_command_run    *run;
 	sem_t              answered;
-	_Atomic int        state;                                 /* enum in command.c: who frees it */
+	_Atomic int        state;                                 /* enum in command.c: who may run and who frees it */
 	int                result;                                /* 0 or a negative errno */
 	uint32_t           port;                                  /* the port it is about */
 	uint32_t           a, b;                                  /* arguments, and numbers answered */
 	uint64_t           wide;                                  /* likewise */
-	void              *thing;                                 /* a port, prompt, recording, row to hand over */
+	void              *thing;                                 /* a port, prompt, recording, segment to hand over: the core's
+	                                                           * where the answer is 0, else still the asker's */
 	union {
 		struct oh_remote        remote;
 		struct oh_port_counters port_counters;
@@ -107,7 +108,7 @@ struct oh_recording {
 	uint64_t              end;        /* media clock at the end */
 	/* disk thread */
 	struct oh_track       tracks[2];
-	bool                  failing;    /* a write failed, and that has been reported */
+	bool                  failing[2]; /* a track's last write failed; reported with the first of the two */
 	bool                  listed;
 	struct oh_recording  *next;
 	/* both, never changed */
@@ -139,6 +140,7 @@ struct oh_prompt {
 
 struct oh_voice {                        /* a port's end of a slot: slots.c */
 	struct oh_slot_row *row;         /* NULL: not bound */
+	uint32_t           *holder;      /* where the segment keeps who is bound to that row */
 	uint32_t            epoch;
 	uint64_t            heard, concealed, missing;          /* our own cursors; the row's are copies */
 	uint64_t            taken, played, starved, cut_done;
@@ -247,6 +249,7 @@ struct oh_segment {
 	struct oh_slots_header *header;
 	size_t                  size;
 	uint32_t                slots;
+	uint32_t               *holders; /* number of the port bound to each slot, 0: none. Ours: `live` is in a worker's reach */
 };
 
 struct oh_core {
@@ -357,7 +360,8 @@ void *oh_disk_main(void *core);
 /* command.c */
 struct oh_command *oh_command_new(oh_command_run *run, uint32_t port); /* NULL: no memory */
 void oh_command_free(struct oh_command *command);
-/* Ask and wait. After 0 the command is still the caller's, to read the answer from and free; else it is gone. */
+/* Ask and wait. After 0 the command is still the caller's, to read the answer from and free; else it is gone. After
+ * -ETIMEDOUT it may be carried out yet, but not where it has a `thing`: nothing is made that nobody knows of. */
 int  oh_command_ask(struct oh_core *core, struct oh_command *command);
 void oh_commands_run(struct oh_core *core);
 void oh_commands_refuse(struct oh_core *core);

@@ -290,7 +290,7 @@ int oh_core_attach(struct oh_core *core, int fd, uint32_t *segment)
 	}
 	command->thing = mapped;
 	error = ask_number(core, command, segment);
-	if (error < 0 && error != -ETIMEDOUT) {
+	if (error < 0) {
 		oh_segment_unmap(mapped);
 		free(mapped);
 	}
@@ -309,7 +309,7 @@ int oh_prompt_load(struct oh_core *core, const int16_t *pcm, size_t samples, uin
 	}
 	command->thing = made;
 	error = ask_number(core, command, prompt);
-	if (error < 0 && error != -ETIMEDOUT)
+	if (error < 0)
 		free(made);
 	return error;
 }
@@ -336,8 +336,7 @@ int oh_port_open(struct oh_core *core, uint32_t *number, uint16_t *rtp_port, int
 	command->thing = port;
 	error = oh_command_ask(core, command);
 	if (error < 0) {
-		if (error != -ETIMEDOUT)
-			oh_port_free(port);
+		oh_port_free(port);
 		return error;
 	}
 	*number = command->a;
@@ -447,7 +446,7 @@ int oh_port_record(struct oh_core *core, uint32_t port, const char *caller_path,
 	}
 	command->thing = recording;
 	error = ask_and_forget(core, command);
-	if (error < 0 && error != -ETIMEDOUT) {
+	if (error < 0) {
 		oh_recording_abandon(recording);
 		(void)unlink(caller_path);
 		(void)unlink(agent_path);
