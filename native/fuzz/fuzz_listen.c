@@ -101,10 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			timestamp += data[1] % 8u * 160u;
 			continue;
 		case 8:
-			if (data[1] == 0)
-				oh_listen_restart(&listen);
-			else
-				now_ns += (int64_t)data[1] * 1000000;
+			now_ns += (int64_t)data[1] * 1000000;
 			break;
 		default:
 			break;

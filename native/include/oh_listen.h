@@ -17,10 +17,9 @@
  * Two clocks. The stream is the sender's timeline: every sample of it comes out exactly once, in order, and `at`
  * counts them from the first packet on. A sender whose clock is slower than ours gives its reader a little less than
  * 1,280 samples in 80 ms; a reader that takes what is there loses nothing. One that is faster, or a path whose delay
- * shrank for good after a stall, would leave more and more in front of the reader: when the stream has been more than
- * OH_LISTEN_LEAD_MS ahead of our clock for two seconds on end, quiet packets come out as SKIPPED until it no longer
- * is, and beyond OH_LISTEN_LEAD_MAX_MS any packet does. A skipped packet goes to the recording and not to the reader; `at`
- * counts it. What the reader gets is therefore never more than OH_LISTEN_LEAD_MAX_MS and two seconds' skew behind.
+ * shrank for good after a stall, would leave more and more in front of the reader: then packets come out as SKIPPED
+ * until it does no longer (oh_lead.h). A skipped packet goes to the recording and not to the reader; `at` counts it.
+ * What the reader gets is therefore never more than OH_LEAD_MAX_MS and two seconds' skew behind.
  *
  * The reader's stream is the LIVE frames (oh_listen_live): HEARD, CONCEALED, MISSING, COMFORT.
  *
@@ -40,6 +39,7 @@
 #include "oh_comfort.h"
 #include "oh_conceal.h"
 #include "oh_g711.h"
+#include "oh_lead.h"
 
 #define OH_LISTEN_WAIT_NS     40000000ll  /* longest wait behind a gap, and beyond a packet's due time */
 #define OH_LISTEN_FILL        160u        /* samples made up at a time: 20 ms */
@@ -48,8 +48,6 @@
 #define OH_LISTEN_JUMP        12000       /* samples: a timestamp further ahead (1.5 s) is always a jump */
 #define OH_LISTEN_EARLY       3840        /* samples: likewise one this much ahead (480 ms) of what time explains */
 #define OH_LISTEN_SEQ_JUMP    100         /* likewise a sequence number further off than this and what time explains */
-#define OH_LISTEN_LEAD_MS     120         /* see above */
-#define OH_LISTEN_LEAD_MAX_MS 500
 
 enum oh_listen_kind {
 	OH_HEARD,     /* decoded from a packet */
@@ -139,14 +137,7 @@ struct oh_listen {                                      /* private but for `coun
 	int64_t                   moved_ns;             /* when the stream last moved on */
 	uint64_t                  seen[2];              /* bit i: sequence number top_seq - i has come */
 	uint32_t                  quiet;                /* of the samples to make up, so many are the sender's own silence */
-	int64_t                   start_ns;             /* our clock at the stream's first sample ... */
-	int64_t                   given;                /* ... and samples given to the reader since */
-	int64_t                   lead_floor;           /* least lead ever, samples: what the reader has adapted to */
-	int64_t                   lead_low;             /* least lead in this window */
-	int64_t                   window_ns;            /* when this window began */
-	int64_t                   skip;                 /* samples still to skip ... */
-	bool                      skip_loud;            /* ... in any packet, not only in quiet ones */
-	int32_t                   floor;                /* mean magnitude of the line's quiet, times 16 */
+	struct oh_lead            lead;                 /* of the reader over our clock */
 	int16_t                   pcm[OH_LISTEN_MAX_SAMPLES];
 	struct oh_listen_slot     slots[OH_LISTEN_SLOTS];
 };
@@ -179,12 +170,6 @@ void oh_listen_tick(struct oh_listen *listen, int64_t now_ns);
  * When oh_listen_tick next has something to do if no packet comes, CLOCK_MONOTONIC; INT64_MAX before the first packet.
  */
 int64_t oh_listen_due_ns(const struct oh_listen *listen);
-
-/*
- * Forget the stream (hold, new signalling): the next packet is a first one. Waiting packets are dropped. Counters and
- * `at` go on.
- */
-void oh_listen_restart(struct oh_listen *listen);
 
 /* True for what the reader hears: HEARD, CONCEALED, MISSING, COMFORT. */
 static inline bool oh_listen_live(enum oh_listen_kind kind)

@@ -45,7 +45,7 @@ void oh_hear_frame(void *arg, const struct oh_listen_frame *frame)
 		if (port->bridge.peer != NULL)
 			oh_bridge_push(port->bridge.peer, frame->pcm, frame->n);
 	}
-	if (frame->kind == OH_HEARD)
+	if (frame->kind == OH_HEARD || frame->kind == OH_SKIPPED) /* a packet that arrived just now, or waited for 40 ms */
 		anchor(&port->anchor, frame, (port->now_ns - port->opened_ns) / 125000 - (int64_t)frame->n);
 	/* What nobody knows stays a hole, and so does the silence that the caller chose. */
 	if (port->anchor.set && frame->kind != OH_MISSING && frame->kind != OH_COMFORT)

@@ -3,21 +3,16 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "oh_rtp.h"
 
 enum {
 	NS_A_SAMPLE = 125000,
-	PER_MS = 8,                       /* samples in a millisecond */
 	TICKS_AT_MOST = 8000,             /* samples made up in one call: 1 s */
-	WINDOW_S = 2,                     /* over which the lead is watched */
-	LEAD_AFTER = 60 * PER_MS,         /* lead left over when skipping is done */
 	QUIET_COMFORT = 10 * 8000,        /* samples: after a comfort noise packet, silence without further packets ... */
 	QUIET_OTHER = 1600,               /* ... and after a digit's packet */
 	SEEN = 128,                       /* sequence numbers remembered */
-	FLOOR_SLACK = 128,                /* 8 steps, times 16: what counts as quiet above twice the floor */
 	STUCK_NS = 500000000,             /* nothing but late packets for so long: the path's delay grew for good */
 	NS_A_PACKET = 5000000,            /* shortest packets that a sequence number's advance is explained by */
 };
@@ -51,7 +46,7 @@ static void emit_next(struct oh_listen *listen, enum oh_listen_kind kind, const 
 	listen->next_ts += (uint32_t)n;
 	listen->moved_ns = listen->now_ns;
 	if (kind != OH_SKIPPED)
-		listen->given += (int64_t)n;
+		oh_lead_gave(&listen->lead, n);
 }
 
 /* Make up n samples; `chosen`: the sender is known to be silent there. */
@@ -80,47 +75,9 @@ static void fill(struct oh_listen *listen, int64_t n, bool chosen)
 	}
 }
 
-/* ---- the reader's lead over our clock ---- */
-
 static int64_t samples_of(int64_t ns)
 {
 	return ns / NS_A_SAMPLE;
-}
-
-static void watch_lead(struct oh_listen *listen, int64_t now_ns)
-{
-	int64_t lead = listen->given - samples_of(now_ns - listen->start_ns);
-
-	if (lead < listen->lead_low)
-		listen->lead_low = lead;
-	if (lead < listen->lead_floor)
-		listen->lead_floor = lead;
-	if (now_ns - listen->window_ns < WINDOW_S * 1000000000ll)
-		return;
-
-	int64_t excess = listen->lead_low - listen->lead_floor;
-
-	listen->skip = excess > OH_LISTEN_LEAD_MS * PER_MS ? excess - LEAD_AFTER : 0;
-	listen->skip_loud = excess > OH_LISTEN_LEAD_MAX_MS * PER_MS;
-	listen->lead_low = lead;
-	listen->window_ns = now_ns;
-}
-
-/* Follow the line's quiet, and say whether this packet is no louder. */
-static bool is_quiet(struct oh_listen *listen, const int16_t *pcm, size_t n)
-{
-	uint32_t sum = 0;
-
-	for (size_t i = 0; i < n; i++)
-		sum += (uint32_t)abs(pcm[i]);
-
-	int32_t loudness = (int32_t)(sum / n * 16u);
-
-	if (loudness < listen->floor)
-		listen->floor -= (listen->floor - loudness) / 4;
-	else
-		listen->floor += listen->floor / 256 + 1;
-	return loudness <= 2 * listen->floor + FLOOR_SLACK;
 }
 
 /* ---- one packet whose turn has come ---- */
@@ -159,12 +116,11 @@ static void release_audio(struct oh_listen *listen, const uint8_t *payload, size
 
 	int16_t *pcm = listen->pcm + late;
 	size_t   fresh = n - late;
-	bool     quiet = is_quiet(listen, pcm, fresh);
+	bool     skipped = oh_lead_skips(&listen->lead, pcm, fresh);
 
 	listen->quiet = 0;
 	oh_conceal_heard(&listen->conceal, pcm, fresh);
-	if (listen->skip > 0 && (quiet || listen->skip_loud)) {
-		listen->skip -= (int64_t)fresh;
+	if (skipped) {
 		listen->counters.skipped_samples += fresh;
 		emit_next(listen, OH_SKIPPED, pcm, fresh);
 	} else {
@@ -308,17 +264,18 @@ static void advance(struct oh_listen *listen, int64_t now_ns)
 	if (!listen->started)
 		return;
 
-	int64_t behind = samples_of(now_ns - OH_LISTEN_WAIT_NS - listen->base_ns) - listen->at;
-
-	if (behind > TICKS_AT_MOST && listen->waiting == 0) /* nobody called for long */
-		listen->base_ns += (behind - TICKS_AT_MOST) * NS_A_SAMPLE;
 	while (oh_listen_due_ns(listen) <= now_ns) {
-		if (listen->waiting == 0)
+		if (listen->waiting == 0) {
+			int64_t behind = samples_of(now_ns - OH_LISTEN_WAIT_NS - listen->base_ns) - listen->at;
+
+			if (behind > TICKS_AT_MOST) /* nobody called for long */
+				listen->base_ns += (behind - TICKS_AT_MOST) * NS_A_SAMPLE;
 			fill(listen, OH_LISTEN_FILL, false);
-		else if (oldest_waiting_ns(listen) + OH_LISTEN_WAIT_NS <= now_ns)
+		} else if (oldest_waiting_ns(listen) + OH_LISTEN_WAIT_NS <= now_ns) {
 			give_up_gap(listen, INT32_MAX);
-		else
+		} else {
 			give_up_gap(listen, OH_LISTEN_FILL);
+		}
 	}
 }
 
@@ -349,24 +306,13 @@ void oh_listen_init(struct oh_listen *listen, enum oh_g711 law, oh_listen_out *o
 	listen->law = law;
 	listen->out = out;
 	listen->out_arg = arg;
-	listen->floor = FLOOR_SLACK;
+	oh_lead_init(&listen->lead);
 	oh_conceal_init(&listen->conceal, seed);
 }
 
 void oh_listen_law(struct oh_listen *listen, enum oh_g711 law)
 {
 	listen->law = law;
-}
-
-void oh_listen_restart(struct oh_listen *listen)
-{
-	for (size_t i = 0; i < OH_LISTEN_SLOTS; i++)
-		listen->slots[i].used = false;
-	listen->waiting = 0;
-	listen->started = false;
-	listen->jump_seen = false;
-	listen->quiet = 0;
-	oh_conceal_hush(&listen->conceal);
 }
 
 /* The stream goes on from this packet. */
@@ -389,12 +335,7 @@ static void begin(struct oh_listen *listen, const struct oh_listen_packet *packe
 	if (listen->started)
 		return;
 	listen->started = true;
-	listen->start_ns = arrival_ns;
-	listen->window_ns = arrival_ns;
-	listen->given = 0;
-	listen->skip = 0;
-	listen->lead_floor = (int64_t)packet->payload_len;
-	listen->lead_low = listen->lead_floor;
+	oh_lead_begin(&listen->lead, arrival_ns, packet->payload_len);
 }
 
 /* The sender began anew without a word: let go of what waits, and follow. */
@@ -530,7 +471,7 @@ int oh_listen_put(struct oh_listen *listen, const struct oh_listen_packet *packe
 	}
 	release(listen, packet->payload, packet->payload_len, packet->content, packet->timestamp, packet->seq);
 	release_what_fits(listen);
-	watch_lead(listen, arrival_ns);
+	oh_lead_watch(&listen->lead, arrival_ns);
 	return 0;
 }
 

@@ -547,21 +547,6 @@ static void more_packets_than_can_wait_end_the_wait(void)
 	CHECK_INT(listen.waiting, 0);
 }
 
-static void a_hold_is_forgotten_and_the_next_packet_is_a_first_one(void)
-{
-	start(0);
-	talk(0, 10);
-	CHECK_INT(packet(11), 0);
-	oh_listen_restart(&listen);
-	pass(5000 * MS);
-	CHECK_INT(live, 1600);
-	ts_zero = 99;
-	CHECK_INT(put(4, 99, 160), 0);
-	CHECK_INT(heard_at_ns[0], now);
-	CHECK_INT(live, 1760);
-	CHECK_INT(restarts, 1);
-}
-
 static void a_pause_between_ticks_makes_up_at_most_a_second(void)
 {
 	start(0);
@@ -573,6 +558,16 @@ static void a_pause_between_ticks_makes_up_at_most_a_second(void)
 
 	pass(1000 * MS);
 	CHECK_INT(live - before, 8000);
+}
+
+static void a_pause_with_packets_waiting_makes_up_at_most_a_second_too(void)
+{
+	start(0);
+	talk(0, 10);
+	CHECK_INT(packet(11), 0); /* waits for 10 */
+	now += 3600000 * MS;
+	oh_listen_tick(&listen, now);
+	CHECK(live - 1600 <= 2 * 160 + 8000 + 160);
 }
 
 /* Whoever reads 20 ms every 20 ms by our clock from a sender whose clock is off by so much for ten minutes. */
@@ -719,8 +714,8 @@ int main(void)
 	RUN(a_timestamp_that_jumps_in_sequence_restarts_at_once);
 	RUN(a_replay_of_an_older_stretch_changes_nothing);
 	RUN(more_packets_than_can_wait_end_the_wait);
-	RUN(a_hold_is_forgotten_and_the_next_packet_is_a_first_one);
 	RUN(a_pause_between_ticks_makes_up_at_most_a_second);
+	RUN(a_pause_with_packets_waiting_makes_up_at_most_a_second_too);
 	RUN(a_sender_with_a_fast_clock_does_not_pile_up_delay);
 	RUN(a_sender_with_a_slow_clock_has_nothing_made_up_or_skipped);
 	RUN(a_burst_at_the_start_is_worked_off_in_the_first_quiet);
