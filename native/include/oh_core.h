@@ -55,7 +55,7 @@ struct oh_core_config {
 
 enum oh_event_kind {
 	OH_EVENT_DIGIT = 1,      /* a: character, b: duration in 8 kHz samples */
-	OH_EVENT_DIGITS_SENT,    /* */
+	OH_EVENT_DIGITS_SENT,    /* or can be sent no more, because signalling withdrew them */
 	OH_EVENT_PROMPT_DONE,    /* a: play, b: played 8 kHz samples, c: 1 where whole */
 	OH_EVENT_TALK,           /* a: 1 began, 0 ended; b: the slot's `played` cursor there */
 	OH_EVENT_MEDIA_STARTED,  /* text: IP address, a: port */
@@ -182,7 +182,10 @@ int oh_port_stop(struct oh_core *core, uint32_t port);
 /* Cut what the slot has said; `*played` is the slot's `played` cursor, the fade that still leaves counted. */
 int oh_port_flush(struct oh_core *core, uint32_t port, uint64_t *played);
 
-/* Press keys. -EOPNOTSUPP: no telephone-event agreed; -EINVAL: a key that is none; -EBUSY: still pressing others. */
+/*
+ * Press keys, after those that are being pressed. -EOPNOTSUPP: no telephone-event agreed; -EINVAL: a key that is none,
+ * or a press_ms outside 40..8000; -ENOSPC: more than OH_DIGITS_MAX keys would wait.
+ */
 int oh_port_send_digits(struct oh_core *core, uint32_t port, const char *digits, uint32_t press_ms);
 
 /* Write two tracks. -EALREADY: it records already; else what opening the files answered. */

@@ -167,6 +167,11 @@ void oh_port_point(struct oh_port *port, const struct oh_remote *remote)
 		/* The same words again: a stream that runs is kept, one that stopped may come from elsewhere now. */
 		oh_latch_signalled(&port->latch, remote->ip, remote->rtp_port);
 	}
+	if (port->pressing && remote->digits_pt < 0) { /* these keys can never be sent: nobody may wait for them, or behind them */
+		oh_digits_out_init(&port->digits_out);
+		port->pressing = false;
+		oh_event_media(port->core, port, OH_EVENT_DIGITS_SENT, port->clock, 0, 0, 0, NULL);
+	}
 	oh_listen_law(&port->listen, remote->alaw ? OH_ALAW : OH_ULAW);
 	if (!sent) {
 		port->paused_sending = true;

@@ -186,6 +186,14 @@ def test_rubbish_from_a_worker_harms_nobody(
     assert pair[0].counters().packets_out > 5
 
 
+def test_a_slot_that_a_worker_marked_as_taken_can_be_bound(core: MediaCore, segment: SlotSegment, rows: Segment) -> None:
+    mapped = core.attach(segment)
+    rows.live[1], rows.epoch[1] = 1, 2**32 - 1
+    port = core.open()
+    assert port.bind(mapped, 1) == 1  # an epoch is never 0
+    assert port.bind(mapped, 1) == 2
+
+
 def test_the_slots_clock_runs_before_the_caller_is_heard(core: MediaCore, segment: SlotSegment, rows: Segment) -> None:
     port = core.open()
     began = time.monotonic()
@@ -222,6 +230,18 @@ def test_digits_go_both_ways(core: MediaCore, ears: Ears, pair: tuple[Port, Port
     for port in pair:
         ears.wait(DigitsSent, port)
     assert pair[0].counters().jitter_ms < 5
+
+
+def test_digits_that_signalling_withdraws_leave_no_silence(
+    pair: tuple[Port, Port], core: MediaCore, ears: Ears, segment: SlotSegment, rows: Segment
+) -> None:
+    (hearer,) = bound(core, segment, rows, pair[1])
+    pair[0].send_digits("1" * 20)
+    ears.wait(Digit, pair[1])
+    pair[0].remote(Remote(pair[1].address, "ulaw", 0))
+    ears.wait(DigitsSent, pair[0], limit_s=1)
+    pair[0].play(core.load_prompt(tone(400, 1_000), 16_000), loop=True)
+    until(lambda: level(hearer.heard()[-1_600:]) > 2_000)
 
 
 def test_digits_that_cannot_be_pressed_are_refused_in_words(core: MediaCore, pair: tuple[Port, Port]) -> None:

@@ -23,7 +23,7 @@ class Digit:
 
 @dataclass(frozen=True, slots=True)
 class DigitsSent:
-    """The digits of the latest `send_digits` have all left."""
+    """All digits asked for have left, or will not any more because new signalling agreed to none."""
 
     port: int
     clock_ms: float
