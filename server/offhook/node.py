@@ -42,6 +42,9 @@ log = structlog.get_logger("offhook.node")
 GOODBYE = "We are sorry, this call has to end now. Please call again. Goodbye."
 RETRY_AFTER_S = 30
 EXPIRE_EVERY_S = 3600.0
+FILE_AGAIN_S = 5.0
+"""How long after a disk or database would not take what is left of a call it is tried again; then twice as long."""
+FILE_AGAIN_AT_MOST_S = 300.0
 CLOSE_S = 10.0
 """How long ended calls may take to close their files when the server stops."""
 
@@ -70,6 +73,7 @@ class Node:
         self.console = ""
         """Where the web side is, once started."""
         self._live: dict[str, _Live] = {}
+        self._unfiled: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
         self._open = contextlib.AsyncExitStack()
@@ -175,6 +179,8 @@ class Node:
         self.cut()
         if self._live:
             await asyncio.wait([live.task for live in self._live.values()], timeout=CLOSE_S)
+        for task in list(self._unfiled):
+            await _ended(task)
         await self._open.aclose()
 
     def status(self) -> NodeStatus:
@@ -287,23 +293,47 @@ class Node:
             call.end("an internal error")
         try:
             await call.close()
-            folder = archive.CallFolder(call.folder)
-            for fault in await asyncio.to_thread(voicemail.cut_messages, call.folder, call.timeline.entries):
-                log.error("voicemail not kept as a file", why=fault)
-            ending, unmade = await asyncio.to_thread(
-                archive.close, folder, self.hall.store, call.facts.id, call.timeline.entries
-            )
-            if unmade:
-                log.error("call.flac not made", why=unmade)
-            self.metrics.call_ended(call.facts.trunk, ending.ended_by)
+            ended_by = call.ended_by
+            if not await self._filed(call):
+                task = asyncio.create_task(self._file_later(call), name=f"file {call.facts.id}")
+                self._unfiled.add(task)
+                task.add_done_callback(self._unfiled.discard)
         except Exception:
             log.exception("call not closed properly")
-            self.metrics.call_ended(call.facts.trunk, "error")
+            ended_by = "error"
         finally:
+            self.metrics.call_ended(call.facts.trunk, ended_by)
             del self._live[call.facts.id]
             if not self._live:
                 self._idle.set()
             self._mind_the_limit()
+
+    async def _filed(self, call: Call) -> bool:
+        """Make what is made of a call that is over: its messages, `call.flac`, its row. False where the disk or the
+        database would not take something that it may take later."""
+        await asyncio.to_thread(call.timeline.close)
+        for fault in await asyncio.to_thread(voicemail.cut_messages, call.folder, call.timeline.entries):
+            log.error("voicemail not kept as a file", why=fault)
+        try:
+            _, unmade = await asyncio.to_thread(
+                archive.close, archive.CallFolder(call.folder), self.hall.store, call.facts.id, call.timeline.entries
+            )
+        except StoreError as error:
+            log.error("call not filed, will be tried again", why=str(error))
+            return False
+        if unmade:
+            log.error("call.flac not made", why=unmade)
+        return call.timeline.fault is None
+
+    async def _file_later(self, call: Call) -> None:
+        """Try again until it is filed. What is not filed when the server stops, the next start puts right."""
+        wait_s = FILE_AGAIN_S
+        while True:
+            await asyncio.sleep(wait_s)
+            if await self._filed(call):
+                log.info("filed at last")
+                return
+            wait_s = min(2 * wait_s, FILE_AGAIN_AT_MOST_S)
 
     def _mind_the_limit(self) -> None:
         if self.state is NodeState.READY:
@@ -315,7 +345,7 @@ class Node:
     async def _prepare_prompts(self) -> None:
         """Render what will be said for sure, so that no caller waits for it."""
         for voice in {employee.agent.voice for employee in self.hall.employees.values()}:
-            await self.hall.prompts.words(conversation.HOLD_PHRASE, voice)
+            await self.hall.prompts.words(conversation.HOLD_PHRASE, voice, conversation.HOLD_PAUSE_S)
         await self.hall.prompts.words(GOODBYE)
         for text, voice_or_default in sorted(_said(self.plan), key=str):
             await self.hall.prompts.words(text, voice_or_default)

@@ -84,6 +84,8 @@ class Call:
         """The AI agent on the line now."""
         self.keep: str | None = None
         """How long what is recorded is kept; None where nothing is recorded."""
+        self.ended_by = ""
+        """Who ended it, once it is closed; as `CallEnded` has it."""
         self.on_keys: Callable[[str], None] | None = None
         """Whoever takes the caller's keys now."""
         self.on_talk: Callable[[bool, float], None] | None = None
@@ -238,9 +240,9 @@ class Call:
         counters = dataclasses.asdict(port.counters())
         self.timeline.append(MediaCounted(counters))
         self.hall.metrics.packets(packet_figures(counters))
-        by = "server" if self._by_server else PARTY.get(gone.by, gone.by)
-        self.timeline.append(CallEnded(by, gone.cause))
-        log.info("ended", by=by, cause=gone.cause)
+        self.ended_by = "server" if self._by_server else PARTY.get(gone.by, gone.by)
+        self.timeline.append(CallEnded(self.ended_by, gone.cause))
+        log.info("ended", by=self.ended_by, cause=gone.cause)
         self.timeline.close()
         if self.timeline.fault is not None:
             self.hall.metrics.timeline_failed()

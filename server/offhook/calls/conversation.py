@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger("offhook.calls")
 
 HOLD_PHRASE = "One moment, please."
+HOLD_PAUSE_S = 3.0
+"""Between one hold phrase and the next."""
 MOST_LOSSES = 3
 """A conversation that has seen more workers die may be what kills them: it must not take every fresh one with it."""
 RESTORE_LIMIT_S = 30.0
@@ -112,7 +114,7 @@ class _Conversation:
                     if lost > MOST_LOSSES:
                         return AgentExit("failed", f"the speech worker was lost {lost} times in this conversation")
                     waiting = RESTORE_LIMIT_S
-                    self.call.loop(await self.call.hall.prompts.words(HOLD_PHRASE, self.agent.voice))
+                    self.call.loop(await self.call.hall.prompts.words(HOLD_PHRASE, self.agent.voice, HOLD_PAUSE_S))
                 case Restored():
                     try:
                         await self._admit()

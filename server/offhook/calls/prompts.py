@@ -40,17 +40,19 @@ class Prompts:
         self._voices: dict[str, Voice] = {}
         self._making = asyncio.Lock()
 
-    async def words(self, text: str, voice: str | None = None) -> int:
-        """The prompt that says `text`. Raises WeightsMissing where the voice was not pulled."""
+    async def words(self, text: str, voice: str | None = None, pause_s: float = 0.0) -> int:
+        """The prompt that says `text`, with a pause after it for one that is played over and over. Raises
+        WeightsMissing where the voice was not pulled."""
         name = voice or self._voice
         key = hashlib.sha256(f"{_MADE_AS}\0{name}\0{text}".encode()).hexdigest()
-        if key not in self._loaded:
+        loaded = f"{key} {pause_s:g}"
+        if loaded not in self._loaded:
             async with self._making:
-                if key not in self._loaded:
+                if loaded not in self._loaded:
                     pcm = await asyncio.to_thread(self._rendered, key, name, text)
-                    self._keep(key, pcm)
-        self._loaded.move_to_end(key)
-        return self._loaded[key]
+                    self._keep(loaded, np.concatenate([pcm, np.zeros(int(pause_s * RATE_HZ), np.int16)]))
+        self._loaded.move_to_end(loaded)
+        return self._loaded[loaded]
 
     def tone(self, name: str) -> int:
         """One of `TONES`."""

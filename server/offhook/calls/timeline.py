@@ -430,11 +430,14 @@ class Timeline:
         return (entry for entry in self.entries if isinstance(entry.event, kinds))
 
     def close(self) -> None:
-        """Write what is still owed, if the disk takes it, and close the file. `fault` is final then."""
+        """Write what is still owed, and close the file. Where the disk does not take it, `fault` says why, the file
+        stays open, and this may be tried again."""
         with self._lock:
             if self._file is None:
                 return
             self._settle()
+            if self._owed:
+                return
             try:
                 self._file.close()
             except OSError as error:
