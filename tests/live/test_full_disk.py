@@ -18,6 +18,7 @@ from loadtest.served import Served
 
 from offhook.calls.caller import Line, Phone
 from offhook.calls.timeline import AgentJoined, RecordingFailed, RecordingStarted, StepLeft
+from tests.live.bare import BareCaller
 from tests.live.test_dialling import tone
 from tests.live.watching import Live, assert_untroubled, eventually, falls_silent, hears, live, over
 
@@ -139,6 +140,25 @@ async def test_the_call_goes_on_while_the_disk_is_full_and_recording_resumes(dis
         assert np.abs(pcm[int(resumed.t * rate_hz / 1000) :].astype(np.int32)).max() > 1000
     assert (kept.folder / "call.flac").exists()
     assert kept.ended.by == "caller"
+    assert_untroubled(server)
+
+
+async def test_a_call_that_the_database_had_no_room_for_is_filed_when_there_is_room(
+    small_disk: SmallDisk, echoing: Starter, tmp_path: Path
+) -> None:
+    os.symlink(small_disk.folder, tmp_path / "home0")
+    server = echoing()
+    async with recorded(server, "no-row") as (line, call):
+        small_disk.fill(call)
+        await eventually(lambda: faults(server), "the failure is counted")
+        await still_answers(line)
+    await eventually(lambda: "call not filed" in server.said() or None, "the database refuses")
+    with BareCaller(server) as caller:
+        answer = await asyncio.to_thread(caller.invite, "400")
+    assert answer is not None and answer.status == 503 and int(answer.headers["retry-after"][0]) > 0
+    small_disk.free()
+    kept = await over(server, "no-row")
+    assert kept.ended.by == "caller" and len(kept.of(RecordingFailed)) == 1
     assert_untroubled(server)
 
 

@@ -61,7 +61,7 @@ def over_udp(echo: Served, messages: Iterable[bytes]) -> None:
 def over_tcp(echo: Served, messages: Iterable[bytes]) -> None:
     for message in messages:
         with socket.socket() as thrower, contextlib.suppress(OSError):
-            thrower.settimeout(0.2)
+            thrower.settimeout(0.05)
             thrower.connect(("127.0.0.1", echo.sip_port))
             thrower.sendall(message)
             thrower.recv(4096)
