@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 import uvloop
 
+from offhook.calls.archive import ArchiveError
 from offhook.cli import fail
+from offhook.console.app import ConsoleError
 from offhook.faults import FileFaults
+from offhook.media import MediaError
 from offhook.node import Node
 from offhook.settings import Settings, SettingsError, load_settings
+from offhook.speech.process import SpeechUnavailable
+from offhook.store import StoreError
 from offhook.telemetry import logs
 
 app = typer.Typer()
@@ -36,13 +43,16 @@ def run(
 async def serve(settings: Settings) -> None:
     """Start a node, run it until a signal, drain it, stop it."""
     node = Node(settings)
+    typer.echo("Loading the speech models takes some seconds.")
     try:
         await node.start()
     except FileFaults as faults:
         fail("the server does not start on these faults:\n" + "\n".join(str(fault) for fault in faults.faults))
-    except (OSError, RuntimeError, ValueError) as error:
+    except OSError as error:
+        fail(f"the server does not start: {error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+    except (ArchiveError, ConsoleError, MediaError, SpeechUnavailable, StoreError, RuntimeError, ValueError) as error:
         # Whatever is in the way says so in a sentence; see Node.start.
-        fail(str(error))
+        fail(f"the server does not start: {error}")
     typer.echo(welcome(node))
     asked, loop = asyncio.Event(), asyncio.get_running_loop()
 
@@ -72,8 +82,16 @@ def welcome(node: Node) -> str:
             f"Offhook answers {numbers}. Dial from any SIP phone on this machine, no account needed:",
             f"    sip:{first}@{host}:{port}        baresip -e '/dial sip:{first}@{host}:{port}'",
             "or let a caller of ours do it, in another terminal:    make demo",
-            f"Recordings and timelines: {node.settings.calls_folder}    (offhook calls list)",
+            f"Recordings and timelines: {node.settings.calls_folder}    ({_this_command()} calls list)",
             f"Status and metrics: {node.console}/status {node.console}/metrics    Stop: Ctrl-C",
             "",
         ]
     )
+
+
+def _this_command() -> str:
+    """`offhook` as it is to be typed in this folder: with its path, where the shell would not find it."""
+    here = Path(sys.argv[0]).absolute()
+    if shutil.which("offhook") == str(here) or here.name != "offhook":
+        return "offhook"
+    return str(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here)
