@@ -142,7 +142,8 @@ int oh_core_counters(struct oh_core *core, struct oh_core_counters *out);
 
 /*
  * Map the slots segment behind `fd` (which stays the caller's); `*segment` is its number. -EPROTO where magic, version
- * or size are not those of oh_slots.h, -ENOSPC after OH_MAX_SEGMENTS.
+ * or size are not those of oh_slots.h, -EPERM where it may still shrink (memfd_create(2), F_SEAL_SHRINK), -ENOSPC
+ * after OH_MAX_SEGMENTS.
  */
 int oh_core_attach(struct oh_core *core, int fd, uint32_t *segment);
 

@@ -43,6 +43,13 @@ static inline void oh_ring_free(struct oh_ring *ring)
 	ring->records = NULL;
 }
 
+/* Records that wait: never fewer than there are for the writer, never more for the reader. */
+static inline uint64_t oh_ring_used(struct oh_ring *ring)
+{
+	return atomic_load_explicit(&ring->written, memory_order_acquire) -
+	       atomic_load_explicit(&ring->read, memory_order_acquire);
+}
+
 /* The record to fill next, or NULL where the ring is full. Writer only. */
 static inline void *oh_ring_claim(struct oh_ring *ring)
 {

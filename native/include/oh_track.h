@@ -11,7 +11,6 @@
 #ifndef OH_TRACK_H
 #define OH_TRACK_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,7 +21,6 @@
 
 struct oh_track {
 	int      fd;        /* -1: closed */
-	bool     paused;    /* writes are dropped */
 	uint64_t samples;   /* length of the file so far, samples (the furthest one placed) */
 	uint64_t announced; /* length the header on disk says */
 	int64_t  fresh_ns;  /* when the header was last written, CLOCK_MONOTONIC as given by the caller */
@@ -37,7 +35,7 @@ int oh_track_open(struct oh_track *track, const char *path, int64_t now_ns);
 
 /*
  * Place n samples so that pcm[0] is the track's sample at_sample. Later writes replace earlier ones.
- * 0 (also when paused: the samples are dropped and leave silence); -EFBIG: the file would pass 4 GiB (nothing is
+ * 0; -EFBIG: the file would pass 4 GiB (nothing is
  * written) or RLIMIT_FSIZE; -ENOSPC, -EIO, ... : as write(2) says; what was there is unharmed and the track may be
  * written again later; -EBADF: closed.
  */
@@ -45,10 +43,6 @@ int oh_track_write(struct oh_track *track, uint64_t at_sample, const int16_t *pc
 
 /* Bring the header up to date if it is a second old. Call at least once a second. 0 or a negative errno. */
 int oh_track_refresh(struct oh_track *track, int64_t now_ns);
-
-/* While paused, writes are dropped: that stretch of the track is silent, and later sound keeps its place. */
-void oh_track_pause(struct oh_track *track);
-void oh_track_resume(struct oh_track *track);
 
 /*
  * Make the track at least this long (silence at its end). 0, -EFBIG, -EBADF or what ftruncate(2) says.

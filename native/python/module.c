@@ -227,16 +227,14 @@ static PyObject *core_drop_prompt(PyObject *object, PyObject *args)
 	Py_RETURN_NONE;
 }
 
-static PyObject *core_open(PyObject *object, PyObject *args)
+static PyObject *core_open(PyObject *object, PyObject *unused)
 {
-	const char *label; /* for people, on the Python side; the core knows numbers */
-	uint32_t    number = 0;
-	uint16_t    rtp_port = 0;
-	int64_t     opened_ns = 0;
-	int         error;
+	uint32_t number = 0;
+	uint16_t rtp_port = 0;
+	int64_t  opened_ns = 0;
+	int      error;
 
-	if (!PyArg_ParseTuple(args, "s", &label))
-		return NULL;
+	(void)unused;
 	RUN((Core *)object, error, oh_port_open(core, &number, &rtp_port, &opened_ns));
 	if (error < 0)
 		return refused("open", 0, error);
@@ -431,7 +429,7 @@ static PyMethodDef core_methods[] = {
         {"attach", core_attach, METH_VARARGS, "Map a slots segment."},
         {"load_prompt", core_load_prompt, METH_VARARGS, "Keep a sound."},
         {"drop_prompt", core_drop_prompt, METH_VARARGS, "Forget a sound."},
-        {"open", core_open, METH_VARARGS, "Open a port: number, UDP port, time of media clock 0."},
+        {"open", core_open, METH_NOARGS, "Open a port: number, UDP port, time of media clock 0."},
         {"close_port", core_close_port, METH_VARARGS, "Close a port."},
         {"remote", core_remote, METH_VARARGS, "Where to send, and from whom to take."},
         {"bind", core_bind, METH_VARARGS, "Bind to a slot; the epoch."},

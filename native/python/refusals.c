@@ -27,6 +27,7 @@ static const struct {
         {"record", -EEXIST, "a track's file exists already, and recordings are never overwritten: choose another path"},
         {"record", -ENOENT, "the folder for the tracks does not exist, or the port is closed"},
         {"attach", -EPROTO, "that is no slots segment of this program's layout"},
+        {"attach", -EPERM, "that memory may be shortened while it is in use: seal it first (F_SEAL_SHRINK)"},
         {"attach", -ENOSPC, "64 segments are attached already: attach each one once"},
         {"remote", -EINVAL, "packets are 10, 20, 30, 40 or 60 ms long"},
         {"start", -EINVAL, "the address is no IPv4 address, or the ports no range"},

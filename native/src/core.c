@@ -107,6 +107,7 @@ static void put(struct oh_core *core, struct oh_port *port, uint64_t slot)
 {
 	struct oh_port **place = &core->wheel[slot % OH_WHEEL];
 
+	port->place = (uint32_t)(slot % OH_WHEEL);
 	port->next = *place;
 	*place = port;
 }
@@ -134,12 +135,10 @@ void oh_core_place(struct oh_core *core, struct oh_port *port)
 void oh_core_unplace(struct oh_core *core, struct oh_port *port)
 {
 	core->phase_ports[port->phase]--;
-	for (uint32_t i = 0; i < OH_WHEEL; i++) {
-		for (struct oh_port **place = &core->wheel[i]; *place != NULL; place = &(*place)->next) {
-			if (*place == port) {
-				*place = port->next;
-				return;
-			}
+	for (struct oh_port **place = &core->wheel[port->place]; *place != NULL; place = &(*place)->next) {
+		if (*place == port) {
+			*place = port->next;
+			return;
 		}
 	}
 }

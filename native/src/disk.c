@@ -55,12 +55,6 @@ void oh_disk_wake(struct oh_core *core)
 		return; /* full: it has been woken often enough */
 }
 
-static uint64_t in_ring(struct oh_ring *ring)
-{
-	return atomic_load_explicit(&ring->written, memory_order_relaxed) -
-	       atomic_load_explicit(&ring->read, memory_order_relaxed);
-}
-
 static void push(struct oh_port *port, uint32_t track)
 {
 	struct oh_core      *core = port->core;
@@ -90,7 +84,7 @@ static void push(struct oh_port *port, uint32_t track)
 	oh_ring_publish(&core->disk);
 	core->told_disk = true;
 	pending->n = 0;
-	if (recording->choking && in_ring(&core->disk) < OH_DISK_RING / 2u) {
+	if (recording->choking && oh_ring_used(&core->disk) < OH_DISK_RING / 2u) {
 		recording->choking = false;
 		oh_event_media(core, port, OH_EVENT_RECORD_RESUMED, port->clock, 0, 0, 0, NULL);
 	}

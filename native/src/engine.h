@@ -180,6 +180,7 @@ struct oh_port {
 	struct oh_port          *next;           /* in its wheel slot, or among the draining */
 	uint32_t                 number;
 	uint32_t                 phase;          /* 0 .. OH_PHASES - 1 */
+	uint32_t                 place;          /* the wheel's slot it lies in */
 	int                      rtp_fd;
 	int                      rtcp_fd;
 	int64_t                  opened_ns;      /* CLOCK_MONOTONIC at media clock 0 */

@@ -1,7 +1,9 @@
 /*
  * events.c - what happened on ports, on its way to whoever runs the calls.
  *
- * One ring for each thread that reports, so that neither locks; a full ring drops the event and counts it.
+ * One ring for each thread that reports, so that neither locks; a full ring drops the event and counts it. The last
+ * quarter of a ring is kept for events that somebody waits for: a call that never learns that its prompt is over
+ * would stand still for ever.
  */
 #include <stdio.h>
 #include <string.h>
@@ -9,10 +11,16 @@
 
 #include "engine.h"
 
+static bool awaited(enum oh_event_kind kind)
+{
+	return kind == OH_EVENT_PROMPT_DONE || kind == OH_EVENT_DIGITS_SENT || kind == OH_EVENT_RECORD_CLOSED;
+}
+
 static struct oh_event *claim(struct oh_core *core, struct oh_ring *ring, enum oh_event_kind kind, uint32_t port,
                               int64_t clock, const char *text)
 {
-	struct oh_event *event = oh_ring_claim(ring);
+	bool             room = awaited(kind) || oh_ring_used(ring) < OH_EVENT_RING / 4u * 3u;
+	struct oh_event *event = room ? oh_ring_claim(ring) : NULL;
 
 	if (event == NULL) {
 		atomic_fetch_add_explicit(&core->events_dropped, 1, memory_order_relaxed);

@@ -5,6 +5,7 @@
  * that no value of theirs can lead outside the ring.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,11 +17,15 @@ int oh_segment_map(int fd, struct oh_segment *segment)
 {
 	struct stat             stat;
 	struct oh_slots_header *header;
+	int                     seals;
 
 	if (fstat(fd, &stat) < 0)
 		return -errno;
 	if (stat.st_size < (off_t)sizeof(struct oh_slots_header))
 		return -EPROTO;
+	seals = fcntl(fd, F_GET_SEALS);
+	if (seals < 0 || (seals & F_SEAL_SHRINK) == 0) /* who shortens it would kill us with a signal (SIGBUS) */
+		return -EPERM;
 	header = mmap(NULL, (size_t)stat.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (header == MAP_FAILED)
 		return -errno;

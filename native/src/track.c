@@ -85,7 +85,7 @@ int oh_track_write(struct oh_track *track, uint64_t at_sample, const int16_t *pc
 		return -EBADF;
 	if (at_sample > OH_TRACK_MAX_SAMPLES || n > OH_TRACK_MAX_SAMPLES - at_sample)
 		return -EFBIG;
-	if (track->paused || n == 0)
+	if (n == 0)
 		return 0;
 
 	int error = write_at(track->fd, pcm, n * sizeof(*pcm), OH_TRACK_HEADER + 2 * at_sample, &done);
@@ -102,16 +102,6 @@ int oh_track_refresh(struct oh_track *track, int64_t now_ns)
 	if (track->announced == track->samples || now_ns - track->fresh_ns < OH_TRACK_REFRESH_NS)
 		return 0;
 	return write_header(track, now_ns);
-}
-
-void oh_track_pause(struct oh_track *track)
-{
-	track->paused = true;
-}
-
-void oh_track_resume(struct oh_track *track)
-{
-	track->paused = false;
 }
 
 int oh_track_extend(struct oh_track *track, uint64_t samples)

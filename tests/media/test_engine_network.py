@@ -492,6 +492,13 @@ def test_memory_that_is_no_segment_is_refused(core: MediaCore) -> None:
             os.ftruncate(fd, size)
             with pytest.raises(MediaError, match="is no slots segment"):
                 core.attach(fd)
+        made = slots.create(1)
+        os.ftruncate(fd, made.size)
+        os.pwrite(fd, os.pread(made.fd, 4_096, 0), 0)
+        with pytest.raises(MediaError, match="seal it first"):
+            core.attach(fd)
+        made.close()
+        os.ftruncate(fd, 300_000)
         made = slots.create(2)
         os.pwrite(fd, os.pread(made.fd, 4_096, 0), 0)
         with pytest.raises(MediaError, match="cannot hold"):

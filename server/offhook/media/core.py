@@ -63,12 +63,12 @@ class MediaCore:
     def open(self, label: str = "") -> Port:
         """A new port, which listens at once and says nothing until it has a `remote`. `label` is for people: the
         call's id. Raises MediaError where no pair of UDP ports is free."""
-        number, rtp_port, opened_ns = self._core.open(label)
+        number, rtp_port, opened_ns = self._core.open()
         return Port(self._core, number, (self._advertise, rtp_port), opened_ns, label)
 
     def attach(self, slots: SlotSegment | int) -> Segment:
         """Map a slots segment, given as such or by its file descriptor (which stays the caller's). It stays mapped
-        until `close`. Raises MediaError where it is none or of another layout."""
+        until `close`. Raises MediaError where it is none, of another layout, or not sealed against shrinking."""
         fd = slots if isinstance(slots, int) else slots.fd
         count = check(fd)
         return Segment(self._core.attach(fd), count)
