@@ -59,11 +59,11 @@ enum oh_event_kind {
 	OH_EVENT_PROMPT_DONE,    /* a: play, b: played 8 kHz samples, c: 1 where whole */
 	OH_EVENT_TALK,           /* a: 1 began, 0 ended; b: the slot's `played` cursor there */
 	OH_EVENT_MEDIA_STARTED,  /* text: IP address, a: port */
-	OH_EVENT_MEDIA_LOST,     /* */
-	OH_EVENT_MEDIA_BACK,     /* */
+	OH_EVENT_MEDIA_LOST,     /* no packet for 1 s; for 10 s after comfort noise, or where none ever came */
+	OH_EVENT_MEDIA_BACK,     /* after MEDIA_LOST, from the same address */
 	OH_EVENT_RECORD_FAILED,  /* text: why */
-	OH_EVENT_RECORD_RESUMED, /* */
-	OH_EVENT_RECORD_CLOSED   /* */
+	OH_EVENT_RECORD_RESUMED, /* after RECORD_FAILED: both tracks can be written again */
+	OH_EVENT_RECORD_CLOSED   /* both files are whole and closed */
 };
 
 struct oh_event {
@@ -138,6 +138,7 @@ int oh_core_event_fd(const struct oh_core *core);
 /* Take up to `most` events, oldest first; returns how many. One thread at a time. */
 size_t oh_core_events(struct oh_core *core, struct oh_event *out, size_t most);
 
+/* What has been counted since the start. */
 int oh_core_counters(struct oh_core *core, struct oh_core_counters *out);
 
 /*
@@ -170,17 +171,20 @@ int oh_port_remote(struct oh_core *core, uint32_t port, const struct oh_remote *
 
 /* Bind to a slot; `*epoch` is the new binding's. -ERANGE: no such segment or slot; -EBUSY: another port holds it. */
 int oh_port_bind(struct oh_core *core, uint32_t port, uint32_t segment, uint32_t slot, uint32_t *epoch);
+/* Leave the slot; 0 also without one. */
 int oh_port_unbind(struct oh_core *core, uint32_t port);
 
 /* Let two ports hear each other; bridges either had are undone. -EINVAL where both are one. */
 int oh_port_bridge(struct oh_core *core, uint32_t port, uint32_t other);
+/* Undo the bridge of both; 0 also without one. */
 int oh_port_unbridge(struct oh_core *core, uint32_t port);
 
 /* Play a prompt; `*play` numbers this playing. -ERANGE: no such prompt. */
 int oh_port_play(struct oh_core *core, uint32_t port, uint32_t prompt, bool loop, uint32_t *play);
+/* Cut the prompt, with a fade of 5 ms; 0 also without one. */
 int oh_port_stop(struct oh_core *core, uint32_t port);
 
-/* Cut what the slot has said; `*played` is the slot's `played` cursor, the fade that still leaves counted. */
+/* Cut what the slot has said; `*played` is the slot's `played` cursor (16 kHz samples), the fade that still leaves counted. */
 int oh_port_flush(struct oh_core *core, uint32_t port, uint64_t *played);
 
 /*
@@ -191,9 +195,12 @@ int oh_port_send_digits(struct oh_core *core, uint32_t port, const char *digits,
 
 /* Write two tracks. -EALREADY: it records already; else what opening the files answered. */
 int oh_port_record(struct oh_core *core, uint32_t port, const char *caller_path, const char *agent_path);
+/* Leave holes in both tracks (true), or write on (false); 0 also where nothing is recorded. */
 int oh_port_pause_recording(struct oh_core *core, uint32_t port, bool paused);
+/* Finish both tracks, OH_EVENT_RECORD_CLOSED follows; 0 also where nothing is recorded. */
 int oh_port_stop_recording(struct oh_core *core, uint32_t port);
 
+/* What the port has counted since it opened. */
 int oh_port_counters(struct oh_core *core, uint32_t port, struct oh_port_counters *out);
 
 #endif

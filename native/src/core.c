@@ -184,6 +184,7 @@ static void run_due(struct oh_core *core)
 static void free_drained(struct oh_core *core, bool all)
 {
 	struct oh_port **place = &core->draining;
+	uint32_t         freed = 0;
 	int64_t          now_ns;
 
 	if (*place == NULL)
@@ -196,6 +197,10 @@ static void free_drained(struct oh_core *core, bool all)
 		struct oh_port *port = *place;
 
 		if (all || port->drain_until <= now_ns) {
+			if (!all && ++freed > OH_DRAIN_BATCH) { /* a thousand calls ended at once: packets go between */
+				core->drain_look_ns = now_ns + OH_SLOT_NS;
+				return;
+			}
 			*place = port->next;
 			oh_port_free(port);
 		} else {
@@ -307,6 +312,7 @@ static void free_core(struct oh_core *core)
 		if (fds[i] >= 0)
 			(void)close(fds[i]);
 	}
+	oh_prompts_free(core);
 	while (core->prompts != NULL) {
 		struct oh_prompt *next = core->prompts->next;
 

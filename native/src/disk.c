@@ -1,6 +1,8 @@
 /*
  * disk.c - the way of a track from the media thread to the file, and the thread that writes.
  *
+ * The thread that writes also frees what would keep the media thread from its packets.
+ *
  * The media thread gathers 100 ms of a track and puts them into a ring; where that is full it drops them, counts them
  * and says so, but never waits. The end of a recording is never dropped: it waits in a list for room in the ring.
  */
@@ -266,6 +268,7 @@ void *oh_disk_main(void *arg)
 		}
 		if (oh_now_ns() - refreshed_ns >= OH_TRACK_REFRESH_NS / 2) {
 			refresh(&disk);
+			oh_prompts_free(core);
 			refreshed_ns = oh_now_ns();
 		}
 	}

@@ -48,8 +48,9 @@
 #define OH_DRAIN_NS       3000000000ll              /* closed sockets swallow what still comes, until so much silence */
 #define OH_DRAIN_MOST_NS  30000000000ll             /* but no longer than this */
 #define OH_DRAIN_LOOK_NS  100000000ll               /* between looks for sockets that have drained */
+#define OH_DRAIN_BATCH    16u                       /* ports freed at one look */
 #define OH_LOST_NS        1000000000ll              /* no packets for this long: media lost */
-#define OH_LOST_QUIET_NS  10000000000ll             /* likewise after comfort noise */
+#define OH_LOST_QUIET_NS  10000000000ll             /* likewise after comfort noise, and before the first packet */
 #define OH_ANCHOR_SLACK   480                       /* 60 ms: a track's mapping may be off by this */
 #define OH_ANCHOR_PACKETS 50u                       /* packets over which the least delay is taken */
 #define OH_RTCP_NS        5000000000ll              /* between reports, give or take half of it */
@@ -131,7 +132,7 @@ struct oh_prompt {
 	struct oh_prompt *next;
 	uint32_t          number;
 	uint32_t          users;   /* ports that play it */
-	bool              dropped; /* freed when the last of them is done */
+	bool              dropped; /* forgotten when the last of them is done */
 	size_t            n;       /* samples at 8 kHz */
 	int16_t           pcm[];
 };
@@ -279,6 +280,7 @@ struct oh_core {
 	struct oh_port               *draining;
 	int64_t                       drain_look_ns; /* when they are looked at next */
 	struct oh_prompt             *prompts;
+	_Atomic(struct oh_prompt *)   spent;     /* prompts for the disk thread to free */
 	uint32_t                      next_prompt;
 	struct oh_segment             segments[OH_MAX_SEGMENTS];
 	uint32_t                      segment_count;
@@ -335,6 +337,7 @@ void   oh_prompt_forget(struct oh_core *core, uint32_t number);
 int    oh_prompt_start(struct oh_port *port, uint32_t number, bool loop, uint32_t *play);
 void   oh_prompt_cut(struct oh_port *port, int64_t clock);
 size_t oh_prompt_say(struct oh_port *port, int16_t *out, size_t n); /* samples of sound, 0: none */
+void   oh_prompts_free(struct oh_core *core); /* disk thread: those that are spent */
 
 /* slots.c */
 int    oh_segment_map(int fd, struct oh_segment *segment);

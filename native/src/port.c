@@ -217,9 +217,9 @@ void oh_port_report(struct oh_port *port, bool bye)
 
 static void watch(struct oh_port *port)
 {
-	int64_t patience = port->quiet ? OH_LOST_QUIET_NS : OH_LOST_NS;
+	int64_t patience = port->started && !port->quiet ? OH_LOST_NS : OH_LOST_QUIET_NS;
 
-	if (!port->started || port->lost || !port->remote.receive || port->now_ns - port->heard_ns < patience)
+	if (!port->have_remote || port->lost || !port->remote.receive || port->now_ns - port->heard_ns < patience)
 		return;
 	port->lost = true;
 	oh_event_media(port->core, port, OH_EVENT_MEDIA_LOST, port->clock, 0, 0, 0, NULL);

@@ -47,9 +47,25 @@ static void release(struct oh_core *core, struct oh_prompt *prompt)
 	for (struct oh_prompt **place = &core->prompts; *place != NULL; place = &(*place)->next) {
 		if (*place == prompt) {
 			*place = prompt->next;
-			free(prompt);
-			return;
+			break;
 		}
+	}
+	/* Giving back an hour of sound takes the system longer than a packet may wait. */
+	prompt->next = atomic_load_explicit(&core->spent, memory_order_relaxed);
+	while (!atomic_compare_exchange_weak_explicit(&core->spent, &prompt->next, prompt, memory_order_release,
+	                                              memory_order_relaxed))
+		continue;
+}
+
+void oh_prompts_free(struct oh_core *core)
+{
+	struct oh_prompt *prompt = atomic_exchange_explicit(&core->spent, NULL, memory_order_acquire);
+
+	while (prompt != NULL) {
+		struct oh_prompt *next = prompt->next;
+
+		free(prompt);
+		prompt = next;
 	}
 }
 

@@ -278,6 +278,16 @@ def test_media_that_stops_is_reported_lost_and_back(core: MediaCore, ears: Ears,
     ears.wait(MediaBack, port)
 
 
+def test_media_that_never_comes_is_reported_lost(core: MediaCore, ears: Ears, phone: Telephone) -> None:
+    port = core.open()
+    port.remote(phone.remote())
+    began = port.clock_ms
+    assert ears.wait(MediaLost, port, limit_s=15).clock_ms - began == pytest.approx(10_000, abs=300)
+    phone.say(port)
+    ears.wait(MediaStarted, port)
+    ears.wait(MediaLost, port, 2)
+
+
 def test_rubbish_is_counted_and_the_call_goes_on(core: MediaCore, phone: Telephone) -> None:
     port = core.open()
     port.remote(phone.remote())

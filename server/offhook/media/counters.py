@@ -26,7 +26,7 @@ class PortCounters:
     missing_ms: float
     """Filled because no packets came at all; not the caller's silence."""
     bad: int
-    """Packets that are not RTP or not of a negotiated payload type."""
+    """Packets that are not RTP, not of a negotiated payload type, or more than a telephone sends (a flood)."""
     wrong_source: int
     """Packets from an address that is not the far end's; dropped."""
     wrong_ssrc: int

@@ -67,7 +67,8 @@ class MediaStarted:
 
 @dataclass(frozen=True, slots=True)
 class MediaLost:
-    """Packets came, and none has for a second (ten where the far end said it would send no silence)."""
+    """No packet has come for a second; for ten where the far end said it would send no silence, or where none ever came
+    since signalling named it. Never while we hold the far end."""
 
     port: int
     clock_ms: float
