@@ -114,6 +114,7 @@ class Node:
             segment.fd,
             settings.speech.options,
             on_stats=self._worker_reported,
+            standby=settings.speech.standby,
             personas=[agent.persona() for agent in agents.values()],
         )
         self._open.push_async_callback(speech.stop)

@@ -99,6 +99,8 @@ class SpeechSettings(_Section):
     model: str = "cascade"
     slots: Annotated[int, Field(ge=1, le=4096)] = 8
     """Calls that can have an AI agent at once, at most; the scheduler may admit fewer."""
+    standby: bool = False
+    """Keep a second worker loaded that takes over at once when the first dies, for the price of its memory."""
     options: dict[str, str | int | float | bool] = {}
     """The model's own options; see the model."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ import soundfile
 from loadtest.served import Served
 
 from offhook.calls.caller import Line, Phone, Saying
-from offhook.calls.timeline import CallAnswered, DialAnswered, DialEnded, DialStarted
+from offhook.calls.timeline import AgentJoined, CallAnswered, DialAnswered, DialEnded, DialStarted, KeyPressed
 from offhook.speech.contract import RATE_HZ
 from tests.live.farend import far_end
 from tests.live.watching import assert_untroubled, falls_silent, hears, live, over
@@ -142,3 +143,23 @@ async def test_the_caller_is_answered_only_when_the_far_end_is_and_the_limit_end
     (rung,), (answered,), (caller,) = kept.of(DialStarted), kept.of(DialAnswered), kept.of(CallAnswered)
     assert answered.t - rung.t >= 1400 and caller.t >= answered.t
     assert_untroubled(echo)
+
+
+async def test_keys_reach_the_far_end(echo: Served, echoing: Any, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(
+        "dialplan: 1\ntimezone: UTC\nnumbers:\n"
+        '  "500": {flow: onward}\nflows:\n  onward:\n'
+        f'    - dial: {{to: "{echo.uri("100")}", exits: {{answered: next, no-answer: next, busy: next, failed: next}}}}'
+        "\n",
+        encoding="utf-8",
+    )
+    near = echoing(dialplan=str(plan))
+    async with Phone.plugged_in(name="d-keys") as phone, phone.ring(near.uri("500")) as line:
+        far = await live(echo, "d-keys")
+        await far.until(AgentJoined)
+        await line.press("42#")
+        await far.until(KeyPressed, count=3)
+        pressed = [entry.event.digit for entry in far.of(KeyPressed) if isinstance(entry.event, KeyPressed)]
+        assert pressed == [*"42#"]
+    await over(near, "d-keys")

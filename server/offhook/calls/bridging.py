@@ -89,9 +89,20 @@ async def _talked(call: Call, leg: SipLeg, limit_s: float | None) -> DialExit:
     if not leg.available:
         return DialExit("answered", "the far end hung up at once")
     call.leg.port.bridge(leg.port)
+    call.on_keys = lambda digit: _press(leg, digit)
     try:
         gone = await asyncio.wait_for(over, limit_s)
     except TimeoutError:
         leg.hang_up("limit reached")
         return DialExit("answered", f"the limit of {limit_s:g} s ran out")
+    finally:
+        call.on_keys = None
     return DialExit("answered", gone.cause)
+
+
+def _press(leg: SipLeg, digit: str) -> None:
+    """Pass a key on: the far end may be a menu."""
+    try:
+        leg.port.send_digits(digit)
+    except MediaError as error:
+        log.warning("key not passed on", why=str(error))

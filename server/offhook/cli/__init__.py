@@ -40,7 +40,10 @@ SUBCOMMANDS = (
 
 def main() -> None:
     """The console script: runs the command line this process was started with."""
-    app_for(sys.argv[1:])(prog_name="offhook")
+    try:
+        app_for(sys.argv[1:])(prog_name="offhook")
+    except KeyboardInterrupt:  # before a command has its own way to end
+        sys.exit(130)
 
 
 def app_for(arguments: Sequence[str]) -> typer.Typer:
