@@ -5,7 +5,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 NATIVE  := CMakeLists.txt $(wildcard native/include/*.h native/src/*.c native/src/*.h native/python/*)
 
-.PHONY: help run demo test lint format bench clean setup weights tools peers
+.PHONY: help run demo test lint format bench clean setup weights tools peers FORCE
 
 help:
 	@echo "make run     set up what is missing and start the server on this machine"
@@ -41,7 +41,12 @@ setup: $(VENV)/.installed
 
 $(VENV)/.ready: requirements.txt setup.sh
 	@./setup.sh environment
-	@touch $@
+	@echo $(CURDIR) >$@
+
+# A virtual environment knows where it lies: in a checkout that was moved it is made again.
+ifneq ($(shell cat $(VENV)/.ready 2>/dev/null),$(CURDIR))
+$(VENV)/.ready: FORCE
+endif
 
 $(VENV)/.installed: $(VENV)/.ready pyproject.toml $(NATIVE)
 	@./setup.sh build

@@ -2,12 +2,14 @@
 # Sets up what `make` needs, one step by name: the virtual environment, the C core, the tools and telephones of the tests.
 # Installs system packages where it may (as root, with apt-get); otherwise says in one line which are missing.
 set -euo pipefail
-cd "$(dirname "$0")"
+cd -P "$(dirname "$0")"
 
-LOG=.venv/setup.log
+LOG=build/setup.log
 
-say() { printf '\033[1m%s\033[0m\n' "$*"; }
+say() { if [ -t 1 ]; then printf '\033[1m%s\033[0m\n' "$*"; else printf '%s\n' "$*"; fi; }
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+trap 'echo; die "stopped; run make again to go on"' INT
 
 may_install() { command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; }
 
@@ -55,10 +57,17 @@ watched() {
 	local total=$1
 	shift
 	mkdir -p "$(dirname "$LOG")"
-	"$@" </dev/null 2>&1 | bar "$total" || {
-		grep -E 'ERROR: |[Ee]rror: ' "$LOG" | tail -n 5 >&2 || tail -n 5 "$LOG" >&2
-		die "that did not work; $LOG has all that was said. Run make again once it is mended: what is done stays done."
-	}
+	"$@" </dev/null 2>&1 | bar "$total" || explain
+}
+
+# explain: stop with what the log says of why.
+explain() {
+	local go_on="Then run make again; what is done stays done ($LOG)."
+	grep -q 'No space left on device' "$LOG" && die "the disk is full. Make room. $go_on"
+	grep -qE 'NewConnectionError|NameResolutionError|ConnectTimeoutError|ReadTimeoutError|ConnectionResetError' "$LOG" &&
+		die "the package index could not be reached. Is this machine on the network? $go_on"
+	grep -E 'ERROR: |[Ee]rror: ' "$LOG" | tail -n 5 >&2 || tail -n 5 "$LOG" >&2
+	die "that did not work; the lines above say why, and $LOG all that was said"
 }
 
 # bar TOTAL: reads what pip or ninja say, and shows on one line how far they are.
@@ -96,7 +105,7 @@ environment() {
 	# One that was broken off has no pip, one that was moved knows the wrong folder: both are made again.
 	if ! .venv/bin/python -c 'import pip' 2>/dev/null || ! grep -qF "$PWD/.venv" .venv/bin/activate; then
 		say "Making a virtual environment in .venv"
-		"$python" -m venv --clear .venv
+		watched 0 "$python" -m venv --clear .venv
 	fi
 	say "Installing the libraries that requirements.txt pins"
 	install_pins requirements.txt
