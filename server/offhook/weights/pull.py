@@ -7,6 +7,7 @@ taken up again. This is the only part of Offhook that goes to the network for we
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import importlib.util
@@ -61,7 +62,7 @@ def pull(weight: Weight, progress: Progress = lambda what, done, total: None) ->
             _fetch(weight, home / ".incoming" / weight.name, progress)
             _remember(weight)
     except OSError as error:
-        raise PullError(f"{weight.name}: {home}: {error.strerror or error}") from error
+        raise PullError(f"{weight.name}: {home}: {error.strerror or error}; mend it and run this again") from error
     return Outcome.PULLED
 
 
@@ -175,6 +176,8 @@ def _pip(wheel: Wheel, incoming: Path, progress: Progress) -> None:
                 elif line.strip():
                     said.append(line.strip())
     if process.returncode:
+        if any("No space left on device" in line for line in said):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         errors = [line for line in said if line.startswith("ERROR")] or said[-1:] or [f"status {process.returncode}"]
         raise _Refused(f"pip could not fetch {wheel.name} {wheel.version}: {errors[-1].removeprefix('ERROR: ')}")
 
