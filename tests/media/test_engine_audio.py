@@ -186,7 +186,9 @@ def test_rubbish_from_a_worker_harms_nobody(
     assert pair[0].counters().packets_out > 5
 
 
-def test_a_slot_that_a_worker_marked_as_taken_can_be_bound(core: MediaCore, segment: SlotSegment, rows: Segment) -> None:
+def test_a_slot_that_a_worker_marked_as_taken_can_be_bound(
+    core: MediaCore, segment: SlotSegment, rows: Segment
+) -> None:
     mapped = core.attach(segment)
     rows.live[1], rows.epoch[1] = 1, 2**32 - 1
     port = core.open()

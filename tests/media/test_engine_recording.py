@@ -107,6 +107,23 @@ def test_a_stream_that_stays_late_is_placed_anew(core: MediaCore, ears: Ears, tm
     assert where[-1] / 8 == pytest.approx(sent_ms[115], abs=60)
 
 
+def test_a_caller_that_speaks_faster_than_time_makes_no_longer_track(
+    core: MediaCore, phone: Telephone, ears: Ears, tmp_path: Path
+) -> None:
+    """Ten times more sound than seconds, until the listening path skips: none of it lies after the call's end."""
+    port = core.open()
+    port.remote(phone.remote())
+    port.record(tmp_path / "c.wav", tmp_path / "a.wav")
+    end = time.monotonic() + 4.8  # it looks every two seconds
+    while time.monotonic() < end:
+        phone.say(port, b"\x00" * 960)
+        time.sleep(0.012)
+    length_ms = port.clock_ms
+    port.close()
+    ears.wait(RecordClosed, port)
+    assert len(track(tmp_path / "c.wav")) / 8 <= length_ms + 150
+
+
 def test_a_pause_is_a_hole_and_keeps_the_clock(
     pair: tuple[Port, Port], core: MediaCore, ears: Ears, tmp_path: Path
 ) -> None:
@@ -186,7 +203,7 @@ if what == "full":
     print("closed", flush=True)
 else:
     while True:
-        print(one.clock_ms, flush=True)
+        print(one.clock_ms, other.counters().packets_in, flush=True)
         time.sleep(0.01)
 """
 
@@ -209,7 +226,7 @@ def test_a_full_disk_is_reported_once_and_the_call_goes_on(tmp_path: Path) -> No
 def test_what_was_recorded_before_a_kill_plays(tmp_path: Path) -> None:
     with child(tmp_path, "kill") as process:
         assert process.stdout is not None
-        while float(process.stdout.readline()) < 2_600:
+        while float(process.stdout.readline().split()[0]) < 2_600:
             pass
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -217,6 +234,27 @@ def test_what_was_recorded_before_a_kill_plays(tmp_path: Path) -> None:
     said = track(tmp_path / "a.wav")
     assert len(said) / 8 > 1_300  # up to the last header, which is a second old at most, and 100 ms on their way
     assert len(loud(said, 4_000)) > 0.9 * (len(said) - loud(said, 4_000)[0])
+
+
+def test_a_process_that_stood_still_goes_on_without_a_burst(tmp_path: Path) -> None:
+    """As after a machine's sleep: the clocks go on, what would have been sent meanwhile is not."""
+    with child(tmp_path, "stop") as process:
+        assert process.stdout is not None
+
+        def report() -> tuple[float, int]:
+            clock_ms, packets = process.stdout.readline().split()  # type: ignore[union-attr]
+            return float(clock_ms), int(packets)
+
+        while (before := report())[0] < 500:
+            pass
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(4)
+        process.send_signal(signal.SIGCONT)
+        while (after := report())[0] < before[0] + 5_000:
+            pass
+        process.kill()
+        process.wait()
+    assert 20 < after[1] - before[1] < (after[0] - before[0] - 4_000) / 20 + 20
 
 
 def test_a_recording_ends_with_its_core(core: MediaCore, pair: tuple[Port, Port], tmp_path: Path) -> None:

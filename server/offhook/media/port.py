@@ -35,8 +35,8 @@ class Remote:
     packet_ms: int = 20
     """Length of the packets we send: 10, 20, 30, 40 or 60. What comes in may be of any length."""
     send: bool = True
-    """False while the far end holds us (it said `sendonly` or `inactive`). Playing waits, and a bound slot hears nothing,
-    not even silence; the media clock goes on."""
+    """False while the far end holds us (it said `sendonly` or `inactive`). Playing waits, and a bound slot hears
+    nothing, not even silence; the media clock goes on."""
     receive: bool = True
     """False while we hold the far end."""
     rtcp_mux: bool = False
