@@ -79,8 +79,8 @@ def welcome(node: Node) -> str:
     return "\n".join(
         [
             "",
-            f"Offhook answers {numbers}. Dial from any SIP phone on this machine, no account needed:",
-            f"    sip:{first}@{host}:{port}        baresip -e '/dial sip:{first}@{host}:{port}'",
+            f"Offhook answers {numbers}. Dial from a SIP phone on this machine, no account needed:",
+            f"    sip:{first}@{host}:{port}",
             "or let a caller of ours do it, in another terminal:    make demo",
             f"Recordings and timelines: {node.settings.calls_folder}    ({_this_command()} calls list)",
             f"Status and metrics: {node.console}/status {node.console}/metrics    Stop: Ctrl-C",
