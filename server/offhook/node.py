@@ -141,6 +141,7 @@ class Node:
             store=store,
             metrics=self.metrics,
             folder=settings.calls_folder,
+            no_media_s=settings.limits.no_media_s,
         )
         loop.add_reader(core.fileno(), self.hall.on_media)
         self._open.callback(loop.remove_reader, core.fileno())

@@ -113,6 +113,9 @@ class ConsoleSettings(_Section):
 class LimitSettings(_Section):
     calls: Annotated[int, Field(ge=1)] = 200
     """Calls at once; the next one is refused with 503."""
+    no_media_s: Annotated[float, Field(ge=1)] = 60.0
+    """How long a call may go on without a single packet from the caller, who has not put us on hold: a phone that died
+    says no goodbye."""
     drain_s: Annotated[float, Field(ge=0)] = 30.0
     """How long live calls may go on after the server was told to stop, before they are told goodbye."""
 

@@ -45,8 +45,8 @@ class BareCaller:
         self.socket.close()
         self.media.close()
 
-    def invite(self, number: str, proof: str = "", limit_s: float = 10.0) -> Answer | None:
-        """Call; the final answer, acknowledged, or None where nothing at all came within `limit_s`."""
+    def invite(self, number: str, proof: str = "", limit_s: float = 10.0, acknowledge: bool = True) -> Answer | None:
+        """Call; the final answer, acknowledged unless told otherwise, or None where none came within `limit_s`."""
         self.cseq += 1
         self.uri = self.server.uri(number)
         self.branch = f"z9hG4bK{uuid4().hex}"
@@ -64,9 +64,13 @@ class BareCaller:
             if answer.status < 200:
                 continue
             self.to = answer.headers["to"][0]
-            # RFC 3261 17.1.1.3: the ACK of a refusal has the INVITE's branch; that of a 200 is a transaction of its own
-            self._send("ACK", self.branch if answer.status >= 300 else f"z9hG4bK{uuid4().hex}", to=self.to)
+            if acknowledge:
+                self.acknowledge(answer)
             return answer
+
+    def acknowledge(self, answer: Answer) -> None:
+        """RFC 3261 17.1.1.3: the ACK of a refusal has the INVITE's branch, that of a 200 one of its own."""
+        self._send("ACK", self.branch if answer.status >= 300 else f"z9hG4bK{uuid4().hex}", to=self.to)
 
     def bye(self) -> Answer:
         """Hang up."""

@@ -94,6 +94,8 @@ class Call:
         self._over: asyncio.Future[Gone] = asyncio.get_running_loop().create_future()
         self._plays: dict[int, asyncio.Future[PromptDone]] = {}
         self._tracks_closed = asyncio.Event()
+        self._lost = self._held = False
+        self._silence: asyncio.TimerHandle | None = None
         self._recording = False
         self._by_server = False
         self._leaving = False  # goodbye is being said: the plan may begin nothing more
@@ -278,9 +280,13 @@ class Call:
     def _on_leg(self, event: LegEvent) -> None:
         match event:
             case Held():
+                self._held = True
+                self._mind_the_line()
                 self.timeline.append(CallHeld())
                 log.info("held")
             case Resumed():
+                self._held = False
+                self._mind_the_line()
                 self.timeline.append(CallResumed())
                 log.info("resumed")
             case Moved(address):
@@ -292,6 +298,7 @@ class Call:
             case Gone():
                 if not self._over.done():
                     self._over.set_result(event)
+                self._mind_the_line()
 
     def _on_media(self, event: MediaEvent) -> None:
         match event:
@@ -309,14 +316,29 @@ class Call:
             case PacketsLost(clock_ms=at):
                 self.timeline.append(MediaLost(), at)
                 log.warning("no packets from the caller")
+                self._lost = True
+                self._mind_the_line()
             case PacketsBack(clock_ms=at):
                 self.timeline.append(MediaBack(), at)
+                self._lost = False
+                self._mind_the_line()
             case RecordFailed(why=why, clock_ms=at):
                 self._record_failed(why, at)
             case RecordResumed(clock_ms=at):
                 self.timeline.append(RecordingStarted(["caller.wav", "agent.wav"], self.keep or ""), at)
             case RecordClosed():
                 self._tracks_closed.set()
+
+    def _mind_the_line(self) -> None:
+        """Give a line without packets some time, then end the call: nobody may be there any more. Who holds us need
+        not send."""
+        if self._silence is not None:
+            self._silence.cancel()
+            self._silence = None
+        if self._lost and not self._held and not self.over:
+            limit_s = self.hall.no_media_s
+            why = f"no packet from the caller for {limit_s:g} s"
+            self._silence = asyncio.get_running_loop().call_later(limit_s, self.leg.hang_up, why)
 
     def _pressed(self, digit: str, via: str, at: float) -> None:
         # What is pressed may be a secret (a card, a PIN): it belongs on the call's record, not in the server's log.

@@ -47,6 +47,8 @@ class Exchange:
     metrics: Metrics
     folder: Path
     """Where calls are kept."""
+    no_media_s: float
+    """How long a call may go on without a packet from the caller."""
     _ports: dict[int, Callable[[MediaEvent], None]] = field(default_factory=dict)
     _legs: dict[Session, SipLeg] = field(default_factory=dict)
 

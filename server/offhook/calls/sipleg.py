@@ -20,6 +20,7 @@ from offhook.sip import (
     Failed,
     IncomingSession,
     LocalMedia,
+    OutgoingSession,
     Progress,
     Reoffered,
     Session,
@@ -27,7 +28,7 @@ from offhook.sip import (
 )
 
 ACK_WAIT_S = 2.0
-"""How long to wait for the ACK before speaking: the caller hears us from our 200 on, the ACK only proves it."""
+"""How long to wait for the ACK before the call goes on without it; what is said then waits in the port."""
 
 CODECS = {"PCMU": "ulaw", "PCMA": "alaw"}
 
@@ -49,6 +50,9 @@ class SipLeg:
         self._answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._confirmed = asyncio.Event()
         self._ringing = False
+        self._proven = isinstance(session, OutgoingSession)
+        """Whoever we send audio to has shown, by an ACK, that they are where the SDP says: a forged INVITE must not
+        point a stream of packets at somebody else."""
         self.failed: Failed | None = None
         """Outgoing: how the far end refused, where it did."""
 
@@ -105,8 +109,8 @@ class SipLeg:
     def handle(self, event: SipEvent) -> None:
         """Act on an event of this leg's session."""
         match event:
-            case Answered(agreed=agreed):
-                before = self.agreed
+            case Answered(agreed=agreed):  # incoming: by the ACK
+                before, self._proven = self.agreed, True
                 self._agree(agreed)
                 self._tell_change(before, agreed)
                 if not self._answered.done():
@@ -114,7 +118,10 @@ class SipLeg:
             case Progress(early=Agreed() as early):
                 self._agree(early, is_final=False)
             case Confirmed():
+                self._proven = True
                 self._confirmed.set()
+                if self.agreed is not None:
+                    self._agree(self.agreed)
             case Reoffered():
                 self._reoffered()
             case Digits(digits=digits):
@@ -158,7 +165,7 @@ class SipLeg:
                     payload_type=agreed.codec.payload_type,
                     digits_payload_type=agreed.digits,
                     packet_ms=agreed.packet_ms,
-                    send=agreed.send,
+                    send=agreed.send and self._proven,
                     receive=agreed.receive,
                     rtcp_mux=agreed.rtcp_mux,
                     rtcp_port=None if agreed.rtcp_mux else agreed.rtcp[1],
