@@ -13,6 +13,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import AsyncIterator
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -54,21 +55,37 @@ def demo(
         sayings = [Saying.read(path) for path in say or sorted(SPEECH.glob("slt-*.flac"))[:3]]
     except (SettingsError, CallerError) as error:
         fail(str(error))
+    if not takes_local_calls(loaded):
+        fail("no trunk of the settings takes calls from 127.0.0.1 without a password; the demo needs one to come in by")
     report = uvloop.run(_demo(loaded, settings, number, sayings))
     if report.failure:
         fail(f"the call failed: {report.failure}")
 
 
+def takes_local_calls(settings: Settings) -> bool:
+    """Whether these settings let in a caller on this machine that has no account, as the demo's is."""
+    here = ip_address("127.0.0.1")
+    return any(
+        trunk.realm is None and any(here in ip_network(net) for net in trunk.sources) for trunk in settings.trunks
+    )
+
+
+def at_home(host: str) -> str:
+    """The address that reaches `host` from this machine: a server that listens on all of them names none."""
+    return "127.0.0.1" if host == "0.0.0.0" else host
+
+
 async def _demo(settings: Settings, file: Path | None, number: str, sayings: list[Saying]) -> Report:
-    console = f"http://{settings.console.host}:{settings.console.port}"
+    console = f"http://{at_home(settings.console.host)}:{settings.console.port}"
     async with _server(console, file):
         status = await asyncio.to_thread(_get, f"{console}/status")
         if status is None:
             fail(f"the server at {console} answers, but does not say how it is")
-        host, port = status["sip"][0].split()[1].rsplit(":", 1)
-        uri = f"sip:{number}@{host}:{port}"
+        transport, address = status["sip"][0].split()
+        host, port = address.rsplit(":", 1)
+        uri = f"sip:{number}@{at_home(host)}:{port}" + (";transport=tcp" if transport == "tcp" else "")
         typer.echo(f"Ringing {uri}\n")
-        async with Phone.plugged_in(name=NAME) as phone:
+        async with Phone.plugged_in(name=NAME, transport=transport) as phone:
             follow = asyncio.create_task(_follow(console))
             report = await converse(phone, uri, Script(say=sayings), _tell)
         with contextlib.suppress(TimeoutError):

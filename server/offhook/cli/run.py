@@ -14,6 +14,7 @@ import uvloop
 
 from offhook.calls.archive import ArchiveError
 from offhook.cli import fail
+from offhook.cli.demo import at_home, takes_local_calls
 from offhook.console.app import ConsoleError
 from offhook.faults import FileFaults
 from offhook.media import MediaError
@@ -76,12 +77,22 @@ def welcome(node: Node) -> str:
     host, port = node.hall.sip.local
     numbers = ", ".join(node.plan.numbers)
     first = next(iter(node.plan.numbers))
+    if takes_local_calls(node.settings):
+        how = [
+            f"Offhook answers {numbers}. Dial from a SIP phone on this machine, no account needed:",
+            f"    sip:{first}@{at_home(host)}:{port}",
+            "or let a caller of ours do it, in another terminal:    make demo",
+        ]
+    else:
+        sip = node.settings.sip
+        how = [
+            f"Offhook answers {numbers} for the trunks {', '.join(trunk.name for trunk in node.settings.trunks)} at",
+            f"    sip:{first}@{sip.advertise or host}:{port}",
+        ]
     return "\n".join(
         [
             "",
-            f"Offhook answers {numbers}. Dial from a SIP phone on this machine, no account needed:",
-            f"    sip:{first}@{host}:{port}",
-            "or let a caller of ours do it, in another terminal:    make demo",
+            *how,
             f"Recordings and timelines: {node.settings.calls_folder}    ({_this_command()} calls list)",
             f"Status and metrics: {node.console}/status {node.console}/metrics    Stop: Ctrl-C",
             "",
