@@ -20,6 +20,8 @@ run: weights
 demo: weights
 	@$(BIN)/offhook demo
 
+# The tests build C too, with the cmake and ninja that requirements.txt brought.
+test: export PATH := $(CURDIR)/$(BIN):$(PATH)
 test: weights tools peers lint
 	$(BIN)/python -m pytest -q
 
