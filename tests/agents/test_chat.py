@@ -132,8 +132,12 @@ def test_a_conversation_goes_on_from_its_memo_with_a_tool_outstanding(service: F
 @pytest.mark.parametrize(("name", "exit"), [("hand_over", "human"), ("end_call", "resolved")])
 def test_the_endpoint_may_hand_over_or_end(service: FakeChatService, agent: Agent, name: str, exit: str) -> None:
     service.script = [call(name, '{"reason": "asked"}')]
-    acts = list(mind_of(agent).hear("bye"))
+    mind = mind_of(agent)
+    acts = list(mind.hear("bye"))
     assert acts[-1] == Finish(exit, "asked") and said(acts)
+    assert list(mind.hear("thanks")) == [acts[-1]], "spoken over the last words: the end is still to come"
+    fresh = chat_mind(agent.persona({}, json.loads(json.dumps(mind.memo()))))
+    assert list(fresh.greet()) == [acts[-1]]
 
 
 @pytest.mark.parametrize(

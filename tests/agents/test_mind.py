@@ -146,7 +146,7 @@ def test_silence_asks_then_helps_then_says_goodbye(mind: SkillMind) -> None:
     assert "Are you still there?" in words_of(list(mind.silence(1)))
     assert "I can help you with where your order is" in words_of(list(mind.silence(2)))
     assert list(mind.silence(3))[-1] == Finish("resolved", "the caller said nothing any more")
-    assert list(mind.hear("hello")) == []
+    assert words_of(list(mind.hear("hello"))) == "Yes, I'm here. Is there anything else?"
 
 
 def test_silence_in_a_question_asks_it_again(mind: SkillMind) -> None:
@@ -168,9 +168,82 @@ def test_zero_asks_for_a_person(mind: SkillMind) -> None:
 def test_what_an_interruption_cut_off_is_said_when_asked_for(mind: SkillMind) -> None:
     list(mind.hear("what are your opening hours"))
     mind.interrupted("We're open Monday to", "Friday from nine to six, and Saturdays from ten to two.")
-    assert (
-        words_of(list(mind.hear("sorry, what was that?"))) == "Friday from nine to six, and Saturdays from ten to two."
-    )
+    whole = "We're open Monday to Friday from nine to six, and Saturdays from ten to two. Is there anything else?"
+    assert words_of(list(mind.hear("sorry, what was that?"))) == whole
+
+
+def test_after_an_aside_the_sentence_that_was_cut_is_said_again(mind: SkillMind) -> None:
+    used = next(act for act in mind.hear("where is order 4172") if isinstance(act, UseTool))
+    list(mind.tool(ToolResult(used.id, True, {"status": "packing", "day": "2026-11-24"})))
+    mind.interrupted("Order 4 1 7 2 is being packed. It should", "arrive on Tuesday. Is there anything else?")
+    said = words_of(list(mind.hear("hello?")))
+    assert said == "Yes, I'm here. It should arrive on Tuesday. Is there anything else?"
+    mind.interrupted("Yes, I'm here. It should arrive", "on Tuesday. Is there anything else?")
+    said = words_of(list(mind.hear("blue banana telephone window")))
+    assert said == "Sorry, I didn't get that. It should arrive on Tuesday. Is there anything else?"
+
+
+@pytest.mark.parametrize("over_it", ["bye", "thank you", "okay", "hm", "blue banana telephone window"])
+def test_speaking_over_the_goodbye_ends_the_call_all_the_same(mind: SkillMind, over_it: str) -> None:
+    assert list(mind.hear("that's all, goodbye"))[-1] == Finish("resolved", "the caller is done")
+    mind.interrupted("", "Thank you for calling. Goodbye!")
+    assert list(mind.hear(over_it)) == [Finish("resolved", "the caller is done")]
+    assert list(mind.keys("5")) == [Finish("resolved", "the caller is done")]
+
+
+@pytest.mark.parametrize("over_it", ["thanks", "where is my order", "okay bye", "are you there"])
+def test_speaking_over_the_hand_over_still_leads_to_a_person(mind: SkillMind, over_it: str) -> None:
+    assert list(mind.hear("let me talk to a person"))[-1] == Finish("human", "asked")
+    mind.interrupted("I'll put you", "through to a colleague. One moment, please.")
+    assert list(mind.hear(over_it)) == [Finish("human", "asked")]
+
+
+def test_who_thinks_of_something_at_the_goodbye_is_heard(mind: SkillMind) -> None:
+    list(mind.hear("goodbye"))
+    mind.interrupted("Thank you", "for calling. Goodbye!")
+    used = next(act for act in mind.hear("oh wait, where is order 4172") if isinstance(act, UseTool))
+    assert "on its way" in words_of(list(mind.tool(ToolResult(used.id, True, {"status": "on-its-way"}))))
+    list(mind.hear("goodbye"))
+    mind.interrupted("Thank you", "for calling. Goodbye!")
+    used = next(act for act in mind.hear("no, I said four one seven three") if isinstance(act, UseTool))
+    assert used.arguments == {"order": "4173"}
+
+
+@pytest.mark.parametrize("yes", ["yes, please cancel it", "cancel it", "yes cancel order 4173", "yes, please cancel"])
+def test_the_questions_own_words_said_back_are_no_refusal(mind: SkillMind, yes: str) -> None:
+    assert words_of(list(mind.hear("cancel order 4173"))) == "Cancel order 4 1 7 3, is that right?"
+    assert any(isinstance(act, UseTool) for act in mind.hear(yes))
+
+
+@pytest.mark.parametrize(
+    "no", ["no, don't cancel it", "don't cancel it", "no, cancel", "please do not cancel", "good bye"]
+)
+def test_what_cannot_be_undone_is_not_done_on_a_no_or_a_goodbye(mind: SkillMind, no: str) -> None:
+    list(mind.hear("cancel order 4173"))
+    assert not any(isinstance(act, UseTool) for act in mind.hear(no))
+
+
+def test_goodbye_instead_of_a_change_is_a_goodbye(mind: SkillMind) -> None:
+    list(mind.hear("cancel order 4173"))
+    assert words_of(list(mind.hear("no"))) == "All right. What should I change?"
+    acts = list(mind.hear("goodbye"))
+    assert words_of(acts) == "All right, I've left it. Thank you for calling. Goodbye!"
+    assert acts[-1] == Finish("resolved", "the caller is done")
+
+
+def test_a_question_in_between_is_answered_and_the_matter_in_hand_goes_on(mind: SkillMind) -> None:
+    list(mind.hear("where is my order"))
+    said = words_of(list(mind.hear("wait, are you open on Saturday?")))
+    assert said.startswith("We're open Monday to Friday") and said.endswith("What's your order number?")
+    used = next(act for act in mind.hear("okay, four one seven two") if isinstance(act, UseTool))
+    assert used.arguments == {"order": "4172"}
+
+
+def test_digits_before_a_pause_for_thought_are_kept(mind: SkillMind) -> None:
+    list(mind.hear("where is my order"))
+    assert words_of(list(mind.hear("let me see, it is four"))) == "Take your time."
+    used = next(act for act in mind.hear("one seven two") if isinstance(act, UseTool))
+    assert used.arguments == {"order": "4172"}
 
 
 @pytest.mark.parametrize(

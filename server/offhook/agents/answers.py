@@ -29,18 +29,26 @@ _SAYS: dict[str, bool | None] = {
 }
 _PHRASES = re.compile(rf"\b(?:{'|'.join(sorted(map(re.escape, _SAYS), key=len, reverse=True))})\b")
 """The longest phrase first: `no problem` is not a `no`."""
+_GREETINGS = re.compile(r"\bgood ?(?:bye|day|night|morning|afternoon|evening|one)\b")
+"""The `good` in these is no yes: nobody confirms a cancellation by saying goodbye."""
 MOST_WORDS = 25
 """A longer turn is not an answer but a story that happens to hold a `no`."""
 
 
-def yes_or_no(words: str) -> bool | None:
-    """True, False, or None where `words` say neither. Where both stand, what was said last counts: `no, yes, do`."""
+def yes_or_no(words: str, question: str = "") -> bool | None:
+    """True, False, or None where `words` say neither. Where both stand, what was said last counts: `no, yes, do`.
+
+    Words of `question` itself, said back to it, are no answer of their own: `yes, cancel it`, to `shall I cancel it?`.
+    Nothing but they is a yes."""
     text = re.sub(r"['’]", "", words[:400].lower())
-    text = re.sub(r"\s+", " ", re.sub(r"[,.!?;]+", " ", text)).strip()
+    text = _GREETINGS.sub(" ", re.sub(r"[,.!?;]+", " ", text))
+    text = re.sub(r"\s+", " ", text).strip()
     if text in ("know", "now", "noh", "know know"):  # a recogniser's `no`
         return False
     if not text or len(text.split()) > MOST_WORDS:
         return None
+    asked = re.sub(r"['’]", "", question[:400].lower())
+    echoed = False
     answer: bool | None = None
     for match in _PHRASES.finditer(text):
         says = _SAYS[match[0]]
@@ -49,5 +57,8 @@ def yes_or_no(words: str) -> bool | None:
         if match[0] == "please" and answer is False:
             continue  # `no, please`
         negated = re.search(r"\b(?:not|isnt|dont|never)\s+(?:\w+\s)?$", text[: match.start()])
+        if not says and not negated and answer is not False and re.search(rf"\b{re.escape(match[0])}\b", asked):
+            echoed = True
+            continue
         answer = says and not negated
-    return answer
+    return True if answer is None and echoed else answer

@@ -80,13 +80,16 @@ class ChatMind:
         self._waiting: list[str] = []
         self._failures = 0
         self._rounds = 0
-        self._over = False
+        self._end: Finish | None = None
         self._said = ""
         if memo is not None:
             self._restore(memo)
 
     def greet(self) -> Iterable[Act]:
         if self._again:
+            if self._end is not None:
+                yield self._end
+                return
             yield Say(sentences.BACK_AGAIN)
             if self._said:
                 yield Say(self._said)
@@ -97,7 +100,8 @@ class ChatMind:
         yield Say(greeting)
 
     def hear(self, words: str) -> Iterable[Act]:
-        if self._over:
+        if self._end is not None:  # spoken over the last words: nothing after them must be lost
+            yield self._end
             return
         for id in self._waiting:  # the endpoint wants an answer to each call before the next turn
             self._messages.append({"role": "tool", "tool_call_id": id, "content": '{"error": "not answered yet"}'})
@@ -110,7 +114,7 @@ class ChatMind:
         return self.hear(f"(pressed on the keypad: {digits})")
 
     def tool(self, result: ToolResult) -> Iterable[Act]:
-        if self._over or result.id not in self._waiting:
+        if self._end is not None or result.id not in self._waiting:
             return
         self._waiting.remove(result.id)
         content: Json = result.value if result.ok else {"error": result.error}
@@ -120,9 +124,8 @@ class ChatMind:
 
     def silence(self, times: int) -> Iterable[Act]:
         if times >= 3:
-            self._over = True
             yield Say(self._agent.goodbye)
-            yield Finish("resolved", "the caller said nothing any more")
+            yield self._ended("resolved", "the caller said nothing any more")
         else:
             yield Say(sentences.STILL_THERE)
 
@@ -158,7 +161,7 @@ class ChatMind:
             "messages": list(self._messages),
             "waiting": list(self._waiting),
             "failures": self._failures,
-            "over": self._over,
+            "end": None if self._end is None else [self._end.exit, self._end.reason],
             "said": self._said,
         }
 
@@ -170,8 +173,14 @@ class ChatMind:
         self._waiting = [str(id) for id in waiting]
         failures = memo.get("failures", 0)
         self._failures = failures if isinstance(failures, int) else 0
-        self._over = bool(memo.get("over", False))
+        match memo.get("end"):
+            case ["human" | "resolved" as exit, str(reason)]:
+                self._ended(exit, reason)
         self._said = str(memo.get("said", ""))
+
+    def _ended(self, exit: str, reason: str) -> Finish:
+        self._end = Finish(exit, reason)
+        return self._end
 
     # --- the endpoint
 
@@ -205,11 +214,10 @@ class ChatMind:
         for call in calls:
             arguments = _arguments(call.arguments)
             if call.name in ("hand_over", "end_call"):
-                self._over = True
                 reason = str(arguments.get("reason") or "the agent decided so") if arguments else "the agent decided so"
                 if not reply.text.strip():
                     yield Say(self._agent.hand_over.say if call.name == "hand_over" else self._agent.goodbye)
-                yield Finish("human" if call.name == "hand_over" else "resolved", reason[:200])
+                yield self._ended("human" if call.name == "hand_over" else "resolved", reason[:200])
                 return
         for call in calls:
             arguments = _arguments(call.arguments)
@@ -232,11 +240,10 @@ class ChatMind:
         if reply.text.strip():
             self._messages.append({"role": "assistant", "content": reply.text})
         if self._failures >= self._agent.hand_over.tool_failures:
-            self._over = True
             yield Decide("hand-over", None, {"why": why}, {"failures": float(self._failures)})
             yield Say(sentences.TOOL_FAILED)
             yield Say(self._agent.hand_over.say)
-            yield Finish("human", f"the chat endpoint failed: {why}")
+            yield self._ended("human", f"the chat endpoint failed: {why}")
             return
         yield Decide("not-understood", None, {"why": why}, {"failures": float(self._failures)})
         yield Say("I'm sorry, I couldn't work that out just now. Please say it again.")

@@ -13,9 +13,10 @@ from offhook.agents import sentences
 from offhook.agents.answers import yes_or_no
 from offhook.agents.corrections import corrected
 from offhook.agents.courtesies import ANSWERS, Courtesy
-from offhook.agents.desk import Desk, Move, goodbye, hand_over, is_courtesy, offer_help, question
+from offhook.agents.desk import Desk, Move, goodbye, hand_over, is_courtesy, offer_help, pick_up, question, unheard
 from offhook.agents.facts import LIKE, REPAIR, Found, find, from_keys
 from offhook.agents.job import FactType
+from offhook.agents.numbers import runs
 from offhook.agents.state import Asked, State
 from offhook.agents.understanding import LIKELY, SURE, Intent, Kind, Meaning
 from offhook.agents.working import arguments, begin, dropped, filled, proceed, reply_with, tool_failed, volunteered
@@ -30,7 +31,7 @@ def greet(desk: Desk, state: State, again: bool) -> Move:
     if not again:
         return [Say(desk.fill(desk.agent.greeting, state))], state
     if state.over:
-        return [Finish("resolved", "the conversation was over")], state
+        return _end(state), state
     if state.asked is Asked.TOOL and (skill := desk.skill(state)) and skill.tool:
         # The same id: whoever runs tools may have the answer already, and must not do the thing twice.
         return [Say(sentences.BACK_AGAIN), UseTool(state.tool, skill.tool, arguments(desk, skill, state))], state
@@ -39,9 +40,11 @@ def greet(desk: Desk, state: State, again: bool) -> Move:
 
 def hear(desk: Desk, state: State, words: str) -> Move:
     """The caller's turn was `words`."""
-    if state.over:
-        return [], state
     meaning = desk.understanding.of(words)
+    if state.over:
+        if not _goes_on(state, words, meaning):
+            return _end(state), state
+        state = dataclasses.replace(state, over=False, asked=Asked.MORE, skill=None, fact=None, misses=0, unsaid="")
     if (move := _wants_person(desk, state, words, meaning)) is not None:
         return move
     if state.asked is Asked.TOOL:
@@ -63,7 +66,9 @@ def hear(desk: Desk, state: State, words: str) -> Move:
 
 def keys(desk: Desk, state: State, digits: str) -> Move:
     """The caller pressed `digits`. 0 alone asks for a person, * for a repeat; 1 and 2 are yes and no."""
-    if state.over or state.asked is Asked.TOOL:
+    if state.over:
+        return hand_over(desk, state, "asked by key") if digits == "0" else (_end(state), state)
+    if state.asked is Asked.TOOL:
         return [], state
     fact = desk.asked_fact(state) if state.asked is Asked.FACT else None
     if fact is not None and (found := from_keys(fact, digits)) is not None and found.whole:
@@ -92,15 +97,44 @@ def tool(desk: Desk, state: State, result: ToolResult) -> Move:
 
 def silence(desk: Desk, state: State, times: int) -> Move:
     """Nothing was said for a while: ask, then help, then say goodbye."""
-    if state.over or state.asked is Asked.TOOL:
+    if state.over:
+        return _end(state), state
+    if state.asked is Asked.TOOL:
         return [], state
     decide = Decide("silence", state.skill, scores={"times": float(times)})
     if times >= 3:
-        acts: list[Act] = [decide, Say(desk.agent.goodbye), Finish("resolved", "the caller said nothing any more")]
-        return acts, dataclasses.replace(state, over=True)
+        reason = "the caller said nothing any more"
+        acts: list[Act] = [decide, Say(desk.agent.goodbye), Finish("resolved", reason)]
+        return acts, dataclasses.replace(state, over=True, exit="resolved", reason=reason)
     if times == 2 and state.asked in (Asked.NOTHING, Asked.MORE):
         return [decide, Say(offer_help(desk))], dataclasses.replace(state, asked=Asked.NOTHING)
     return [decide, Say(sentences.STILL_THERE), Say(question(desk, state))], state
+
+
+# --- after the last words
+
+
+def _end(state: State) -> list[Act]:
+    """The end again: whoever speaks over the last words takes the floor, and with it what was to come after them."""
+    return [Finish(state.exit, state.reason)]
+
+
+def _goes_on(state: State, words: str, meaning: Meaning) -> bool:
+    """Whether words spoken over the agent's goodbye, or just after it, are more than a goodbye in return. On the way
+    to a person nothing is taken up any more: that is who they go to."""
+    best = meaning.best
+    if state.exit == "human":
+        return False
+    if any(len(run.readings[0].digits) > 2 for run in runs(words)):  # `no, I said 4173`
+        return True
+    if best is None or meaning.score < LIKELY:
+        return False
+    if best.kind is Kind.COURTESY:
+        return Courtesy(best.name) in (
+            *(Courtesy.HELLO, Courtesy.WAIT, Courtesy.HELP, Courtesy.PERSON),
+            *(Courtesy.ROBOT, Courtesy.IDENTITY, Courtesy.HOW_ARE_YOU),
+        )
+    return True
 
 
 # --- what may be said at any moment
@@ -163,7 +197,7 @@ def _courtesy(desk: Desk, state: State, words: str, meaning: Meaning) -> Move | 
 
 
 def _say_and_return(desk: Desk, state: State, meaning: Meaning, say: str) -> Move:
-    return [_talk(state, meaning), Say(desk.fill(say, state)), Say(question(desk, state))], state
+    return [_talk(state, meaning), Say(desk.fill(say, state)), Say(pick_up(desk, state))], state
 
 
 def _talk(state: State, meaning: Meaning) -> Decide:
@@ -172,8 +206,7 @@ def _talk(state: State, meaning: Meaning) -> Decide:
 
 
 def _repeat(desk: Desk, state: State) -> Move:
-    again = state.unsaid if state.unsaid and state.unsaid in state.said else state.said
-    said = again or state.said or desk.fill(desk.agent.greeting, state)
+    said = unheard(state) or state.said or desk.fill(desk.agent.greeting, state)
     return [Decide("small-talk", state.skill, {"about": "repeat"}), Say(said)], dataclasses.replace(state, unsaid="")
 
 
@@ -187,16 +220,21 @@ def _miss(desk: Desk, state: State, meaning: Meaning | None) -> Move:
     if misses >= desk.agent.hand_over.not_understood:
         return hand_over(desk, state, "not understood", meaning=meaning)
     decide = Decide("not-understood", state.skill, dict(state.facts), meaning.scores if meaning else {})
-    ask = sentences.YES_OR_NO if state.asked in QUESTIONS else question(desk, state)
+    ask = sentences.YES_OR_NO if state.asked in QUESTIONS and not state.unsaid else pick_up(desk, state)
     return [decide, Say(sentences.NOT_UNDERSTOOD), Say(ask)], dataclasses.replace(state, misses=misses)
 
 
 # --- answers to questions
 
 
+def answered(desk: Desk, state: State, words: str) -> bool | None:
+    """Yes or no to the question that is open; None where `words` are neither."""
+    return yes_or_no(words, question(desk, state))
+
+
 def _correction(desk: Desk, state: State, words: str) -> Move | None:
     """A fact understood before is taken back: changed, and whatever followed from it is done again."""
-    if not REPAIR.search(words) or (state.asked in QUESTIONS and yes_or_no(words) is True):
+    if not REPAIR.search(words) or (state.asked in QUESTIONS and answered(desk, state, words) is True):
         return None
     name = state.skill or (state.last if state.asked in (Asked.MORE, Asked.NOTHING) else None)
     skill = desk.agent.skills.get(name or "")
@@ -232,13 +270,16 @@ def _correction(desk: Desk, state: State, words: str) -> Move | None:
 
 def _answer(desk: Desk, state: State, words: str, meaning: Meaning) -> Move | None:
     """Yes or no to a question; else whatever else the words are."""
-    answer = yes_or_no(words)
+    answer = answered(desk, state, words)
     name = state.skill or ""
     skill = desk.skill(state)
     if state.asked is Asked.CHANGE:
         if (move := _take_facts(desk, state, words, meaning)) is not None:
             return move
-        if answer is not None or is_courtesy(meaning, Courtesy.NEVER_MIND) or is_courtesy(meaning, Courtesy.GOODBYE):
+        if is_courtesy(meaning, Courtesy.GOODBYE):
+            acts, after = goodbye(desk, state, meaning)
+            return [acts[0], Say(sentences.LEFT_IT), *acts[1:]], after
+        if answer is not None or is_courtesy(meaning, Courtesy.NEVER_MIND):
             return dropped(desk, state)
         return _courtesy(desk, state, words, meaning) or _switch(desk, state, words, meaning)
     if answer is None:
@@ -282,12 +323,15 @@ def _fact(desk: Desk, state: State, words: str, meaning: Meaning) -> Move | None
     others = {n: f for n, f in said.items() if n != state.fact and state.facts.get(n) != f.value}
     if others:
         return filled(desk, state, others)
-    if found is not None and isinstance(found.value, str) and len(found.value) < fact.lengths[0] and not urgent:
-        if found.value == state.partial or state.misses + 1 >= desk.agent.hand_over.not_understood:
-            return None
-        decide = Decide("ask", state.skill, {state.fact or "": found.value}, {"certain": found.certain})
-        fresh = dataclasses.replace(state, partial=found.value, misses=state.misses + 1)
-        return [decide, Say(sentences.heard_so_far(found.value))], fresh
+    if found is not None and isinstance(found.value, str) and len(found.value) < fact.lengths[0]:
+        if not urgent:
+            if found.value == state.partial or state.misses + 1 >= desk.agent.hand_over.not_understood:
+                return None
+            decide = Decide("ask", state.skill, {state.fact or "": found.value}, {"certain": found.certain})
+            fresh = dataclasses.replace(state, partial=found.value, misses=state.misses + 1)
+            return [decide, Say(sentences.heard_so_far(found.value))], fresh
+        if found.end >= len(words.rstrip(" .,!?…")):  # `let me see, it's four`: the courtesy does not undo the four
+            state = dataclasses.replace(state, partial=found.value)
     move = _courtesy(desk, state, words, meaning) or _switch(desk, state, words, meaning)
     return move or _just_yes(state, words, question(desk, state))
 
@@ -326,7 +370,7 @@ def _more(desk: Desk, state: State, words: str, meaning: Meaning) -> Move | None
         or (answer is False and len(words.split()) <= 8)
     ):
         return goodbye(desk, state, meaning)
-    if answer is True and len(words.split()) <= 4:
+    if answer is True and len(words.split()) <= 4 and not runs(words):
         decide = Decide("small-talk", None, {"about": "more"}, meaning.scores)
         return [decide, Say(sentences.WHAT_ELSE)], dataclasses.replace(state, asked=Asked.NOTHING, misses=0)
     return None
@@ -368,10 +412,16 @@ def _open(desk: Desk, state: State, words: str, meaning: Meaning) -> Move | None
 
 
 def _switch(desk: Desk, state: State, words: str, meaning: Meaning) -> Move | None:
-    """Another skill in the middle of one: only where that is clear."""
+    """Another skill in the middle of one: only where that is clear. One that just answers is an aside, after which
+    the one in hand goes on."""
     if meaning.best is None or meaning.best.kind is not Kind.SKILL or meaning.best.name == state.skill:
         return None
-    return begin(desk, state, meaning.best.name, words, meaning) if meaning.score >= SURE - 0.07 else None
+    if meaning.score < SURE - 0.07:
+        return None
+    other = desk.agent.skills[meaning.best.name]
+    if state.skill is not None and not other.needs and other.tool is None:
+        state = dataclasses.replace(state, waiting=(state.skill, *state.waiting))
+    return begin(desk, state, meaning.best.name, words, meaning)
 
 
 def _take_facts(desk: Desk, state: State, words: str, meaning: Meaning) -> Move | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import re
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -58,13 +59,14 @@ def hand_over(desk: Desk, state: State, reason: str, say: str | None = None, mea
     """Give the call to a person."""
     decide = Decide("hand-over", state.skill, dict(state.facts), meaning.scores if meaning else {})
     acts: list[Act] = [decide, Say(desk.fill(say or desk.agent.hand_over.say, state)), Finish("human", reason)]
-    return acts, dataclasses.replace(state, over=True)
+    return acts, dataclasses.replace(state, over=True, exit="human", reason=reason)
 
 
 def goodbye(desk: Desk, state: State, meaning: Meaning | None) -> Move:
     decide = Decide("small-talk", state.skill, {"about": "goodbye"}, meaning.scores if meaning else {})
-    acts: list[Act] = [decide, Say(desk.fill(desk.agent.goodbye, state)), Finish("resolved", "the caller is done")]
-    return acts, dataclasses.replace(state, over=True)
+    reason = "the caller is done"
+    acts: list[Act] = [decide, Say(desk.fill(desk.agent.goodbye, state)), Finish("resolved", reason)]
+    return acts, dataclasses.replace(state, over=True, exit="resolved", reason=reason)
 
 
 def offer_help(desk: Desk) -> str:
@@ -86,6 +88,22 @@ def question(desk: Desk, state: State) -> str:
         Asked.RETRY: sentences.TRY_AGAIN,
         Asked.PERSON: sentences.NOT_WITHOUT,
     }.get(state.asked, offer_help(desk))
+
+
+_SENTENCE_ENDS = re.compile(r"[.!?]\s+")
+
+
+def unheard(state: State) -> str:
+    """What an interruption kept the caller from hearing, from the beginning of the sentence it cut; else empty."""
+    at = state.said.rfind(state.unsaid) if state.unsaid else -1
+    if at < 0:
+        return ""
+    return state.said[max((end.end() for end in _SENTENCE_ENDS.finditer(state.said, 0, at)), default=0) :]
+
+
+def pick_up(desk: Desk, state: State) -> str:
+    """Going on after an aside: with what was cut off, or with the question that is open."""
+    return unheard(state) or question(desk, state)
 
 
 def read_back(desk: Desk, state: State, name: str, fact: Fact) -> str:

@@ -131,7 +131,7 @@ class SkillMind:
         """How complete an answer to a question is."""
         state, desk = self.state, self.desk
         if state.asked is not Asked.FACT:
-            answer = yes_or_no(words)
+            answer = deciding.answered(desk, state, words)
             short = len(words.split()) <= 3
             complete = {True: 1.0 if short else 0.9, False: 0.6 if short else 0.8, None: 0.3}[answer]
             return Reading(complete, state.skill, {} if answer is None else {"answer": answer})

@@ -68,6 +68,10 @@ class State:
     unsaid: str = ""
     """What of it an interruption kept the caller from hearing."""
     over: bool = False
+    """The last words are chosen, and are being said."""
+    exit: str = "resolved"
+    """Of a conversation that is over: how, as `Finish` has it."""
+    reason: str = ""
 
     def to_json(self) -> dict[str, Json]:
         raw = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
