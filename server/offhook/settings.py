@@ -27,6 +27,16 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+ANY_ADDRESS = ("0.0.0.0", "::")
+
+
+def _is_loopback(host: object) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(str(host)).is_loopback
+    except ValueError:
+        return False
+
+
 def _network(text: str) -> str:
     try:
         return str(ipaddress.ip_network(text, strict=False))
@@ -129,11 +139,34 @@ class Settings(_Section):
     database: str | None = None
     """SQLAlchemy URL; a SQLite file in `home` where left out."""
     sip: SipSettings = SipSettings()
-    trunks: list[TrunkSettings] = [TrunkSettings(name="local", sources=["127.0.0.0/8", "::1/128"])]
+    trunks: list[TrunkSettings]
+    """Who may call. Where left out: this machine, and nobody else."""
     media: MediaSettings = MediaSettings()
     speech: SpeechSettings = SpeechSettings()
     console: ConsoleSettings = ConsoleSettings()
     limits: LimitSettings = LimitSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _this_machine_may_call(cls, raw: object) -> object:
+        """A phone on this machine may send from any of its addresses; to a socket on loopback nobody else can."""
+        if not isinstance(raw, dict) or "trunks" in raw:
+            return raw
+        sip = raw.get("sip", {})
+        host = sip.get("host", "127.0.0.1") if isinstance(sip, dict) else getattr(sip, "host", "")
+        sources = ["0.0.0.0/0", "::/0"] if _is_loopback(host) else ["127.0.0.0/8", "::1/128"]
+        return {**raw, "trunks": [{"name": "local", "sources": sources}]}
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Settings:
+        if self.sip.host in ANY_ADDRESS and self.sip.advertise is None:
+            raise ValueError(
+                f"sip.host = {self.sip.host!r} names no address: say in sip.advertise where phones reach us"
+            )
+        media = self.media.host or self.sip.host
+        if media in ANY_ADDRESS and (self.media.advertise or self.sip.advertise) is None:
+            raise ValueError(f"media.host = {media!r} names no address: say in media.advertise where audio is to go")
+        return self
 
     @property
     def database_url(self) -> str:
@@ -169,10 +202,16 @@ def load_settings(path: Path | None = None) -> Settings:
     except ValidationError as error:
         faults = "\n".join(
             f"{file}: {'.'.join(str(part) for part in fault['loc']) or 'settings'}: "
-            f"{fault['msg'].removeprefix('Value error, ')}"
+            + _SENTENCES.get(fault["type"], fault["msg"].removeprefix("Value error, "))
             for fault in error.errors(include_input=False, include_url=False)
         )
         raise SettingsError(faults) from None
+
+
+_SENTENCES = {
+    "extra_forbidden": "there is no such key; take it out, or see how it is spelled in the README",
+    "missing": "is missing",
+}
 
 
 def _against(folder: Path, settings: Settings) -> Settings:

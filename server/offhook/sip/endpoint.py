@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import os
 import socket
 import time
 from collections.abc import Callable
@@ -81,7 +82,7 @@ class SipEndpoint:
                 await self._unbind()
                 # Port 0: UDP took one whose TCP twin was taken. Another will do.
                 if port != 0 or attempt == _PORT_ATTEMPTS - 1:
-                    why = error.strerror or str(error)
+                    why = os.strerror(error.errno) if error.errno else str(error)
                     raise OSError(
                         error.errno, f"cannot listen for SIP on {host}:{port}: {why}; choose another address or port"
                     ) from None

@@ -1,0 +1,60 @@
+"""The settings file: what it refuses, in words for the person who wrote it, and what holds where it says nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from offhook.settings import SettingsError, load_settings
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "offhook.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_on_loopback_any_phone_of_this_machine_may_call(tmp_path: Path) -> None:
+    (trunk,) = load_settings(written(tmp_path, "")).trunks
+    assert trunk.sources == ["0.0.0.0/0", "::/0"]
+
+
+def test_on_a_network_nobody_else_may_call_until_a_trunk_says_so(tmp_path: Path) -> None:
+    (trunk,) = load_settings(written(tmp_path, '[sip]\nhost = "192.0.2.1"\n')).trunks
+    assert trunk.sources == ["127.0.0.0/8", "::1/128"]
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    assert load_settings(written(tmp_path, 'home = "data"\n')).home == tmp_path / "data"
+
+
+def test_a_secret_comes_from_the_environment_and_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DESK", "open sesame")
+    file = written(
+        tmp_path, '[[trunks]]\nname = "a"\nsources = ["192.0.2.7"]\nrealm = "r"\nusers = {desk = "env:DESK"}\n'
+    )
+    settings = load_settings(file)
+    assert settings.trunks[0].users["desk"].get_secret_value() == "open sesame"
+    assert "sesame" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[sip]\nport = 'x'\n", "sip.port: "),
+        ("[sip]\nprot = 5060\n", "sip.prot: there is no such key"),
+        ("[[trunks]]\nname = 'a'\nsources = ['300.1.1.1']\n", "'300.1.1.1' is not an IP address or network"),
+        ("[[trunks]]\nname = 'a'\nsources = ['192.0.2.7']\nusers = {b = 'hunter2'}\n", "env:NAME or file:/path"),
+        ("[[trunks]]\nname = 'a'\nsources = ['192.0.2.7']\nrealm = 'r'\n", "`realm` and `users` belong together"),
+        ("[sip]\nhost = '0.0.0.0'\n", "say in sip.advertise where phones reach us"),
+        ("[media]\nhost = '0.0.0.0'\n", "say in media.advertise where audio is to go"),
+        ("[media]\nports = [9, 10]\n", "is not a range of ports"),
+        ("[sip\n", "is not TOML"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_file_and_key(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_settings(written(tmp_path, text))
+    assert "offhook.toml" in str(refused.value) and told in str(refused.value)
+    assert "hunter2" not in str(refused.value)
