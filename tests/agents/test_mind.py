@@ -223,6 +223,19 @@ def test_what_cannot_be_undone_is_not_done_on_a_no_or_a_goodbye(mind: SkillMind,
     assert not any(isinstance(act, UseTool) for act in mind.hear(no))
 
 
+def test_a_request_said_in_two_breaths_is_one(mind: SkillMind) -> None:
+    list(mind.hear("cancel order 4173"))
+    used = next(act for act in mind.hear("yes") if isinstance(act, UseTool))
+    done = words_of(list(mind.tool(ToolResult(used.id, True, {"status": "cancelled"}))))
+    mind.interrupted("", done)
+    assert (
+        words_of(list(mind.hear("please cancel it")))
+        == done
+        == ("Order 4 1 7 3 is cancelled. You won't be charged. Is there anything else?")
+    )
+    assert words_of(list(mind.hear("cancel order 1903"))) == "Cancel order 1 9 0 3, is that right?"
+
+
 def test_goodbye_instead_of_a_change_is_a_goodbye(mind: SkillMind) -> None:
     list(mind.hear("cancel order 4173"))
     assert words_of(list(mind.hear("no"))) == "All right. What should I change?"

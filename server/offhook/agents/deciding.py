@@ -382,6 +382,10 @@ def _same_again(desk: Desk, state: State, words: str, meaning: Meaning) -> Move 
     if state.last is None or other:
         return None
     found = volunteered(desk, dataclasses.replace(state, facts={}), state.last, words)
+    if state.unsaid and meaning.best == Intent(Kind.SKILL, state.last):
+        if all(state.before.get(name) == fact.value for name, fact in found.items()):
+            # `Yes. ... Please cancel it.` It is done, and the caller has just not heard so yet.
+            return [_talk(state, meaning), Say(pick_up(desk, state))], state
     digits = {n: f for n, f in found.items() if desk.agent.skills[state.last].needs[n].type is FactType.DIGITS}
     return begin(desk, state, state.last, words, meaning) if digits else None
 
