@@ -125,6 +125,26 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     assert codes == ["AG010", "AG012", "AG013"]
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (SKILL + "    says: z\n", "`says` is not a key that may stand here - use when, examples,"),
+        (SKILL + "    says: z\n", "(did you mean say?)"),
+        ("agent: a@1\njob: p\ngreeting: hi\nskill: {}\n", "(did you mean skills?)"),
+        (SKILL + "    say: {other: {say: z, ast: o}}\n", "- use say, outcome, ask, exit"),
+        (SKILL + "    needs: {o: {type: digits, ask: q, leng: 4}}\n    say: z\n", "(did you mean length?)"),
+        (SKILL + "    needs: {o: {type: digits, ask: q, length: four}}\n    say: z\n", "as `4` or as `4-8`"),
+        (SKILL.replace("[x, y]", "x") + "    say: z\n", "it must be a list - write it as [one, two]"),
+        (SKILL + "    say: z\nhand-over: a librarian\n", "`hand-over` cannot be so: it must have keys of its own"),
+        ("agent: library\njob: p\ngreeting: hi\n", "write name and version, as in `library@1`"),
+    ],
+)
+def test_what_is_said_is_for_people_who_know_no_python(tmp_path: Path, text: str, says: str) -> None:
+    told = "\n".join(f"{fault.what} - {fault.mend}" for fault in lint_agent(written(tmp_path, text)))
+    assert says in told
+    assert not any(word in told for word in ("tuple", "dictionary", "instance", "pattern", "Input"))
+
+
 def test_a_misspelled_name_is_guessed(tmp_path: Path) -> None:
     text = SKILL + "    needs: {order: {type: digits, length: 4, ask: q}}\n    say: '{ordr}'\n"
     assert "did you mean order?" in str(lint_agent(written(tmp_path, text))[0])

@@ -77,6 +77,8 @@ def _length(value: object) -> object:
         return (int(match[1]), int(match[2]))
     if isinstance(value, str) and value.strip().isdigit():
         return (int(value), int(value))
+    if isinstance(value, str):
+        raise ValueError(f'"{value[:40]}" is no length; it is as `4` or as `4-8`')
     return value
 
 

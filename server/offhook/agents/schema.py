@@ -13,12 +13,14 @@ no skill uses (warning), AG023 small talk that nothing leads to.
 from __future__ import annotations
 
 import ast
+import collections.abc
 import importlib.util
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import get_args, get_origin
 
 from jsonschema import Draft202012Validator, SchemaError
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from offhook.agents.courtesies import Courtesy
 from offhook.agents.job import PLACE, Agent, FactType, Skill, Tool
@@ -108,15 +110,58 @@ def _schema_fault(root: Node, kind: str, loc: Path_, message: str) -> None:
     if kind == "missing":
         node.fault("AG001", f"`{where}` is missing", f"add `{loc[-1]}:` here")
     elif kind == "extra_forbidden":
-        key.fault(
-            "AG002", f"`{loc[-1]}` is not a key that may stand here", "see the shipped agents for the keys there are"
-        )
+        known = _keys_beside(loc)
+        use = f"use {', '.join(known)}{did_you_mean(str(loc[-1]), known)}" if known else "drop it"
+        key.fault("AG002", f"`{loc[-1]}` is not a key that may stand here", use)
     elif loc and loc[-1] == "[key]":
         key.fault("AG003", f"`{where}` is not a name", "use small letters, digits and single - or _, letter first")
     else:
-        said = message.removeprefix("Value error, ")
-        node.fault("AG003", f"`{where}` cannot be so: {said}", _MEND.get(kind, "write what is asked for here"))
+        said = _PLAINLY.get(kind) or message.removeprefix("Value error, ").replace("Input should be", "it should be", 1)
+        pattern = _WRITTEN.get(str(loc[-1])) if kind == "string_pattern_mismatch" and loc else None
+        node.fault(
+            "AG003", f"`{where}` cannot be so: {said}", pattern or _MEND.get(kind, "write what is asked for here")
+        )
 
+
+def _keys_beside(loc: Path_) -> list[str]:
+    """The keys that may stand where `loc` ends in one that may not; none where that cannot be told."""
+    part: type[BaseModel] | None = _part_at(Agent, [one for one in loc[:-1] if one != "[key]"])
+    fields = part.model_fields.items() if part is not None else ()
+    return [field.alias or name for name, field in fields if (part, name) != (Agent, "folder")]
+
+
+def _part_at(kind: object, rest: list[str | int]) -> type[BaseModel] | None:
+    """The model that `kind`, a model or a type made of them, has at the place `rest` below it."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        if not rest:
+            return kind
+        field = next((f for name, f in kind.model_fields.items() if rest[0] in (f.alias, name)), None)
+        return _part_at(field.annotation, rest[1:]) if field is not None else None
+    inside = [one for one in get_args(kind) if one is not type(None)]
+    if get_origin(kind) in (collections.abc.Mapping, tuple):
+        return _part_at(inside[-1] if get_origin(kind) is not tuple else inside[0], rest[1:]) if rest else None
+    return next((found for one in inside if (found := _part_at(one, rest)) is not None), None)
+
+
+_PLAINLY = {
+    "string_pattern_mismatch": "that is not how it is written",
+    "model_type": "it must have keys of its own",
+    "model_attributes_type": "it must have keys of its own",
+    "mapping_type": "it must have keys of its own",
+    "dict_type": "it must have keys of its own",
+    "tuple_type": "it must be a list",
+    "string_type": "it must be one text",
+}
+"""What pydantic says in Python's words."""
+
+_WRITTEN = {
+    "agent": "write name and version, as in `library@1`: small letters, digits and -",
+    "language": "write a language tag, as in `en-US`",
+    "url": "write an address that begins with http:// or https://",
+    "base-url": "write an address that begins with http:// or https://",
+    "key-env": "write the name of an environment variable, as in `CHAT_KEY`",
+    "python": "write `module:function`, the module a file beside this one",
+}
 
 _MEND = {
     "string_pattern_mismatch": "names are small letters, digits, - and _; an agent is called name@1",
