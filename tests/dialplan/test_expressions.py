@@ -84,6 +84,16 @@ def test_a_wrong_expression_is_refused_at_its_place(text: str, kind: str, line: 
     assert raised.value.mend and "\n" not in raised.value.what
 
 
+@pytest.mark.parametrize(
+    ("text", "mend"),
+    [("now.hour => 18", "write >="), ("now.hour =< 18", "write <="), ("now.hour = 18", "compare with ==")],
+)
+def test_a_mistyped_comparison_is_set_right(text: str, mend: str) -> None:
+    with pytest.raises(ExpressionError) as raised:
+        COMPILER.compile(text)
+    assert raised.value.mend == mend and "token" not in raised.value.what
+
+
 def test_an_expression_cannot_run_for_long() -> None:
     many = "[" + ",".join("1" * 100) + "]"
     found = answer(f"{many}.all(a, {many}.all(b, {many}.all(c, a == b || b == c || a == c)))")

@@ -48,6 +48,7 @@ CASES = [
     ("DP019", "- hangup: normal", "- ▶hang-up: normal"),
     ("DP019", "- say: thanks", "- say: thanks\n      ▶disclose: ai"),
     ("DP019", '- if: closed("office")\n      go: message', '- ▶if: closed("office")'),
+    ("DP019", "- hangup: normal", "- ▶hangup"),
     (
         "DP020",
         "use: reception@3\n        max: 10m\n        exits:\n          resolved: {outcome: self-served, go: bye}",

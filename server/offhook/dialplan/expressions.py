@@ -167,6 +167,7 @@ class Compiler:
                 "type", line, column, what, "compare texts with texts in quotes, numbers with numbers"
             )
         what = _short(complaint.split(" expecting")[0].replace("'<EOF>'", "the end"))
+        what = what.replace("Syntax error: ", "").replace("token recognition error at:", "it has no place for")
         return ExpressionError("syntax", line, column, f"the expression does not parse: {what}", _syntax_hint(text))
 
     def _unknown(self, text: str, line: int, column: int, name: str) -> ExpressionError:
@@ -222,6 +223,8 @@ def _syntax_hint(text: str) -> str:
     names = _names(text)
     if any(name in ("and", "or", "not") for name in names):
         return "write && for and, || for or, ! for not"
+    if turned := re.search(r"=([<>])", text):
+        return f"write {turned[1]}="
     if re.search(r"(?<![=!<>])=(?!=)", text):
         return "compare with =="
     return "write it as in call.from in lists.blocked && now.hour >= 9"

@@ -25,7 +25,7 @@ from offhook.dialplan.plan import (
 from offhook.dialplan.prompts import is_name
 from offhook.faults import did_you_mean, one_of, quoted
 from offhook.yamlfile import Mapping as Table
-from offhook.yamlfile import Node, Sequence
+from offhook.yamlfile import Node, Scalar, Sequence
 
 HANG_UP_CAUSES = ("normal", "busy", "unavailable", "declined")
 AGENT_MAX_S = 10 * 60.0
@@ -51,8 +51,12 @@ class Context(Protocol):
 
 def read_step(context: Context, node: Node) -> Step | None:
     """The step at `node`; None where something about it was noted as wrong."""
-    table = node.as_mapping("a step") if not node.source.faults.full else None
-    if table is None:
+    if node.source.faults.full:
+        return None
+    if isinstance(node, Scalar) and node.value in _AS_IN:
+        Code.STEP_KIND.note(node, f"the step `{node.value}` says nothing more", f"write `{_AS_IN[node.value]}`")
+        return None
+    if (table := node.as_mapping("a step")) is None:
         return None
     named = [key for key, _ in table if key.value in KINDS]
     if [key.value for key in named] in (["if", "go"], ["go", "if"]):
@@ -191,12 +195,25 @@ _READERS: Mapping[str, Callable[[Context, Node, Place], Step | None]] = {
 
 KINDS = (*_READERS, "if")
 
+_AS_IN = {
+    "say": "say: closed",
+    "disclose": "disclose: [ai, recording]",
+    "record": "record: {keep: 30d}",
+    "agent": "agent: {use: order-desk@1, exits: {resolved: {go: bye}, ...}}",
+    "dial": "dial: {to: sip:desk@192.0.2.1, ring: 20s, exits: {answered: {go: bye}, ...}}",
+    "go": "go: some-flow",
+    "voicemail": "voicemail: {say: closed, keep: 30d}",
+    "hangup": "hangup: normal",
+}
+"""Each kind as it is written, for who wrote it otherwise."""
+
 
 def _table(node: Node, kind: str, keys: tuple[str, ...]) -> Table | None:
-    table = node.as_mapping(f"the step `{kind}`")
-    if table is not None:
-        table.only(keys, f"the step `{kind}`")
-    return table
+    if not isinstance(node, Table):
+        Code.STEP_KIND.note(node, f"the step `{kind}` has keys of its own", f"write `{_AS_IN[kind]}`")
+        return None
+    node.only(keys, f"the step `{kind}`")
+    return node
 
 
 def _seconds(table: Table, key: str, what: str, default: float | None, least: float, most: float) -> float | None:
