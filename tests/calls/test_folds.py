@@ -46,6 +46,7 @@ def test_turns_carry_words_times_responses_and_interruptions() -> None:
         ),
         Turn(Who.CALLER, "No, thanks, bye", 11_000, 11_900),
         Turn(Who.AGENT, "Goodbye.", 12_700, 13_300, response_ms=800),
+        Turn(Who.KEYS, "1#", 13_500, 13_600),
     ]
 
 

@@ -32,7 +32,7 @@ plan      3f2a9c01d2e4
 agent     order-desk@1
 exits     disclose: done, record: recording, agent: resolved
 outcome   order-status
-ended     by caller: BYE
+ended     by the caller: BYE
 response  p50 700 ms, p95 790 ms, over 2 turns
 keys      1#
 media     packets_in 684, packets_out 684, lost 3, late 1, concealed_ms 60
@@ -45,6 +45,7 @@ files     {files}
 [after 600 ms; interrupted, unsaid: "else I can help you with?"]
   0:11.0  caller  No, thanks, bye
   0:12.7  agent   Goodbye.  [after 800 ms]
+  0:13.5  keys    1#
 """
 
 

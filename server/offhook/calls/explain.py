@@ -52,6 +52,10 @@ MAX_VALUE = 200
 """Characters shown of a value that a tool or an agent gave."""
 
 
+ENDERS = {"caller": "the caller", "us": "the dial plan", "server": "the server, which was stopping"}
+"""Who ended a call, by what the timeline calls them."""
+
+
 def explain(entries: Iterable[Entry]) -> list[str]:
     """The call in sentences, each after its time: `0:04.2  ...`."""
     return [
@@ -129,7 +133,8 @@ def _of_the_agent(event: Happening, t_ms: float) -> str | None:
         case ToolAnswered(took_ms=took_ms, error=error):
             return f"The tool failed after {took_ms:.0f} ms: {error or 'it did not say why'}."
         case OutcomeReached(outcome=outcome, evidence=evidence):
-            return f"Outcome {outcome} was reached{', on ' + _pairs(evidence) if evidence else ''}."
+            shown = {name: value for name, value in evidence.items() if name != "plan" and value != {}}
+            return f"Outcome {outcome} was reached{', on ' + _pairs(shown) if shown else ''}."
     return None
 
 
@@ -152,10 +157,9 @@ def _of_the_call(event: Happening) -> str | None:
         case KeyPressed(digit=digit):
             return f"The caller pressed {digit}."
         case CallEnded(by=by, cause=cause):
-            who = {"caller": "the caller", "us": "the dial plan", "server": "the server, which was stopping"}
             if by == "cut":
                 return f"The call was cut: {cause}."
-            return f"Ended by {who.get(by, by)}{': ' + cause if cause else ''}."
+            return f"Ended by {ENDERS.get(by, by)}{': ' + cause if cause else ''}."
     return None
 
 

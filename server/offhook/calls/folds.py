@@ -8,7 +8,7 @@ speech worker and the media core report on their own roads. All times are millis
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TypeVar
 
@@ -40,6 +40,9 @@ from offhook.calls.timeline import (
 
 E = TypeVar("E")
 
+KEYS_JOIN_MS = 1_500.0
+"""Keys pressed closer together than this are one entry."""
+
 JOIN_MS = 1_000.0
 """Utterances of an agent closer together than this, with no word of the caller between, are one turn."""
 
@@ -48,9 +51,10 @@ SLACK_MS = 60.0
 
 
 class Who(Enum):
-    """`PROMPT`: a recorded or synthesised text of the dial plan, not said by an agent."""
+    """`KEYS`: pressed by the caller. `PROMPT`: a text of the dial plan, recorded or synthesised, not said by an agent."""
 
     CALLER = "caller"
+    KEYS = "keys"
     AGENT = "agent"
     PROMPT = "prompt"
 
@@ -136,12 +140,12 @@ class Summary:
 
 
 def turns(entries: Iterable[Entry]) -> list[Turn]:
-    """The conversation: caller's, agent's and prompts' turns, by when they began."""
+    """The conversation: caller's, agent's and prompts' turns and keys pressed, by when they began."""
     written = list(entries)
     ordered = in_order(written)
     talks = _talks(ordered)
     # What the worker reports is in order as it was written: its `t` may lie well before, at the sound it is about.
-    said = [*_caller_turns(written), *_agent_turns(written, talks), *_prompts(ordered)]
+    said = [*_caller_turns(written), *_agent_turns(written, talks), *_prompts(ordered), *_presses(ordered)]
     return sorted(said, key=lambda turn: (turn.start_ms, turn.end_ms))
 
 
@@ -156,7 +160,7 @@ def summary(entries: Iterable[Entry]) -> Summary:
     ordered = in_order(written)
     started = _first(ordered, CallStarted) or CallStarted("", "", "", "", "", "")
     ended = _first(ordered, CallEnded)
-    conversation = [turn for turn in turns(written) if turn.who is not Who.PROMPT]
+    conversation = [turn for turn in turns(written) if turn.who in (Who.CALLER, Who.AGENT)]
     responses = tuple(turn.response_ms for turn in conversation if turn.response_ms is not None)
     counted = _first(ordered, MediaCounted)
     marks = recording_marks(ordered)
@@ -434,6 +438,18 @@ def _prompts(ordered: Sequence[Entry]) -> list[Turn]:
             case PromptEnded(whole=whole):
                 close(entry.t, cut=not whole)
     close(_end_ms(ordered), cut=True)
+    return found
+
+
+def _presses(ordered: Sequence[Entry]) -> list[Turn]:
+    found: list[Turn] = []
+    for entry in ordered:
+        if not isinstance(entry.event, KeyPressed):
+            continue
+        if found and entry.t - found[-1].end_ms < KEYS_JOIN_MS:
+            found[-1] = replace(found[-1], text=found[-1].text + entry.event.digit, end_ms=entry.t)
+        else:
+            found.append(Turn(Who.KEYS, entry.event.digit, entry.t, entry.t))
     return found
 
 

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from offhook.calls import archive, folds
-from offhook.calls.explain import clock, explain
+from offhook.calls.explain import ENDERS, clock, explain
 from offhook.cli import fail, shown
 from offhook.settings import SettingsError, load_settings
 from offhook.store import CallRecord, CallState, Store, StoreError
@@ -152,7 +152,7 @@ def turn_lines(turns: Sequence[folds.Turn]) -> Iterator[str]:
 def _ended(record: CallRecord) -> str:
     if record.state is CallState.LIVE:
         return "not yet"
-    who = "cut" if record.state is CallState.CUT else f"by {record.ended_by}"
+    who = "cut" if record.state is CallState.CUT else f"by {ENDERS.get(record.ended_by or '', record.ended_by)}"
     return f"{who}: {record.cause}" if record.cause else who
 
 
