@@ -51,7 +51,7 @@ SLACK_MS = 60.0
 
 
 class Who(Enum):
-    """`KEYS`: pressed by the caller. `PROMPT`: a text of the dial plan, recorded or synthesised, not said by an agent."""
+    """`KEYS`: the caller pressed them. `PROMPT`: a text of the dial plan, not said by an agent."""
 
     CALLER = "caller"
     KEYS = "keys"
