@@ -15,7 +15,7 @@ from loadtest.served import Served
 from tests.live.plans import PASSWORD, USER, echo_plan, settings, started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server whose agent says back what it hears: two slots, four calls, several trunks. Shared: leave it running."""
     home = tmp_path_factory.mktemp("echo")
@@ -29,7 +29,7 @@ def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server with the order desk on the line, heard and spoken by the cascade. Shared: leave it running."""
     home = tmp_path_factory.mktemp("desk")

@@ -9,7 +9,7 @@ import pytest
 from loadtest.served import Served, served
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The server with the shipped plan, agent and model."""
     with served(tmp_path_factory.mktemp("server"), speech={"slots": 4}) as running:
