@@ -73,6 +73,7 @@ def cases() -> Iterator[tuple[int, bool, Said]]:
         yield i, i >= len(WISHES), said
 
 
+@pytest.mark.figures
 def test_skills_and_facts_are_heard_in_every_voice_and_noise(
     order_desk: Agent, embedding: object, recogniser: Recogniser
 ) -> None:
@@ -109,6 +110,7 @@ def share(right: list[bool]) -> str:
     return f"{sum(right)}/{len(right)} ({100 * sum(right) / max(len(right), 1):.0f} %)"
 
 
+@pytest.mark.figures
 def test_order_numbers_said_by_people_are_heard(order_desk: Agent, embedding: object, recogniser: Recogniser) -> None:
     folder = data("speech", "fsdd")
     speakers = sorted({file.stem.split("_")[1] for file in folder.glob("?_*_0.wav")})

@@ -42,6 +42,7 @@ def test_what_is_no_business_of_the_agent_is_not_taken_for_its_skills(understand
     assert rate(understanding, {"outside": OUTSIDE}, "outside") >= 0.91
 
 
+@pytest.mark.figures
 def test_questions_that_strangers_wrote_are_told_apart(embedding: Embedding) -> None:
     """Ten intents of Banking77 (PolyAI), ten examples each as an admin would write down, on questions left out."""
     examples: dict[str, list[str]] = {}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 from loadtest.served import Served
 
@@ -25,6 +26,7 @@ def gone(pid: int) -> bool | None:
     return True if state == "Z" else None
 
 
+@pytest.mark.figures
 async def test_what_was_recorded_until_the_kill_plays_and_the_call_is_listed_as_cut(
     echoing: Callable[..., Served],
 ) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
 from loadtest.served import Served
 
 from offhook.calls.caller import Phone, Saying
@@ -14,6 +15,7 @@ from offhook.calls.timeline import Memo, SpeechStarted, ToolAnswered, ToolWanted
 from tests.live.watching import assert_untroubled, falls_silent, hears, live, over
 
 
+@pytest.mark.figures
 async def test_the_conversation_goes_on_where_it_was_with_a_fresh_worker(desk: Served, speech: Path) -> None:
     restarts = desk.metrics()["offhook_worker_restarts_total"]
     async with Phone.plugged_in(name="w-killed") as phone, phone.ring(desk.uri("100")) as line:

@@ -46,6 +46,7 @@ def queued_behind(deliveries_ms: list[int]) -> list[int]:
 
 
 @pytest.mark.parametrize("direction", ["uplink", "downlink"])
+@pytest.mark.figures
 def test_on_a_satellite_link_next_to_no_delay_is_added(listen_trace: Path, direction: str) -> None:
     delays = data("traces", f"starlink_{direction}_delay.txt")
     losses = data("traces", f"starlink_{direction}_loss.txt")
@@ -70,6 +71,7 @@ def test_on_a_satellite_link_next_to_no_delay_is_added(listen_trace: Path, direc
         "Verizon-LTE-short.down",
     ],
 )
+@pytest.mark.figures
 def test_on_a_mobile_link_delay_is_added_only_behind_gaps(listen_trace: Path, tmp_path: Path, trace: str) -> None:
     recorded = data("traces", f"mahimahi_{trace}.txt").read_text().split()
     delays = tmp_path / "delays.txt"

@@ -206,6 +206,7 @@ def test_a_turn_is_heard_ended_decided_and_answered_after_its_tool(line: Line) -
     assert line.longest_step_ms < 60
 
 
+@pytest.mark.figures
 def test_the_answer_comes_soon_after_the_last_word(line: Line) -> None:
     answered(line)
     times = []
@@ -223,6 +224,7 @@ def test_the_answer_comes_soon_after_the_last_word(line: Line) -> None:
     assert min(times) < 2_000
 
 
+@pytest.mark.figures
 def test_the_caller_cuts_the_agent_off_within_200_ms_and_the_mind_knows_how_far_it_got(line: Line) -> None:
     mind = in_a_sentence(line)
     began = line.now

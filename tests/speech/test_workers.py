@@ -123,6 +123,7 @@ async def test_a_marker_in_one_rows_listen_ring_is_found_in_its_play_ring_and_in
         assert media.segment.speak_epoch[marked] == media.segment.epoch[marked]
 
 
+@pytest.mark.figures
 async def test_64_slots_are_served_in_time_and_each_hears_itself(media: Core) -> None:
     async with serving(media, slots=64) as speech:
         slots = [await admitted(speech, media) for _ in range(64)]
@@ -137,6 +138,7 @@ async def test_64_slots_are_served_in_time_and_each_hears_itself(media: Core) ->
             assert all(is_echo(heard, slot) for slot, heard in said.items())
 
 
+@pytest.mark.figures
 async def test_a_killed_worker_is_replaced_and_the_conversation_goes_on(media: Core) -> None:
     async with serving(media) as speech:
         slot = await admitted(speech, media)
@@ -162,6 +164,7 @@ async def test_a_killed_worker_is_replaced_and_the_conversation_goes_on(media: C
         assert speech.stats.hops > speech.stats.in_use * 5
 
 
+@pytest.mark.figures
 async def test_with_a_standby_the_gap_is_short(media: Core) -> None:
     async with serving(media, standby=True) as speech:
         slot = await admitted(speech, media)
