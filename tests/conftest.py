@@ -5,7 +5,12 @@ A test marked `figures` prints them; whether they are good enough is for its ass
 
 from __future__ import annotations
 
+import re
+
 import pytest
+
+_LOGGED = re.compile(r"\d{4}-\d\d-\d\d ")
+"""A line of the log, which goes to the same place where nothing else was configured."""
 
 _figures: list[tuple[str, str]] = []
 
@@ -15,8 +20,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    if report.when == "call" and "figures" in report.keywords and report.capstdout.strip():
-        _figures.append((report.nodeid, report.capstdout.strip()))
+    if report.when == "call" and "figures" in report.keywords:
+        lines = [line for line in report.capstdout.splitlines() if line.strip() and not _LOGGED.match(line)]
+        _figures.append((report.nodeid, "\n".join(lines)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
