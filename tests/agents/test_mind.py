@@ -252,6 +252,13 @@ def test_a_question_in_between_is_answered_and_the_matter_in_hand_goes_on(mind: 
     assert used.arguments == {"order": "4172"}
 
 
+@pytest.mark.parametrize("no", ["no", "nope", "I don't have it"])
+def test_who_says_no_to_a_question_for_a_fact_has_not_got_it(mind: SkillMind, no: str) -> None:
+    list(mind.hear("where is my order"))
+    assert words_of(list(mind.hear(no))) == "I can't go on without it. Shall I put you through to a colleague?"
+    assert list(mind.hear("yes please"))[-1] == Finish("human", "the caller has no order")
+
+
 def test_digits_before_a_pause_for_thought_are_kept(mind: SkillMind) -> None:
     list(mind.hear("where is my order"))
     assert words_of(list(mind.hear("let me see, it is four"))) == "Take your time."

@@ -184,8 +184,7 @@ def _courtesy(desk: Desk, state: State, words: str, meaning: Meaning) -> Move | 
         case Courtesy.HAVE_NOT:
             if state.asked is not Asked.FACT:
                 return None
-            decide = Decide("ask", state.skill, {"lacks": state.fact}, meaning.scores)
-            return [decide, Say(sentences.NOT_WITHOUT)], dataclasses.replace(state, asked=Asked.PERSON)
+            return _cannot_say(state, meaning)
         case Courtesy.WAIT:
             return [_talk(state, meaning), Say(own.say if own else ANSWERS[courtesy])], state
         case Courtesy.THANKS if state.asked is Asked.MORE:
@@ -333,7 +332,15 @@ def _fact(desk: Desk, state: State, words: str, meaning: Meaning) -> Move | None
         if found.end >= len(words.rstrip(" .,!?…")):  # `let me see, it's four`: the courtesy does not undo the four
             state = dataclasses.replace(state, partial=found.value)
     move = _courtesy(desk, state, words, meaning) or _switch(desk, state, words, meaning)
+    if move is None and yes_or_no(words) is False and len(words.split()) <= 3:
+        return _cannot_say(state, meaning)
     return move or _just_yes(state, words, question(desk, state))
+
+
+def _cannot_say(state: State, meaning: Meaning) -> Move:
+    """`I don't have it`, `no`, where a fact is asked for that the skill cannot do without."""
+    decide = Decide("ask", state.skill, {"lacks": state.fact}, meaning.scores)
+    return [decide, Say(sentences.NOT_WITHOUT)], dataclasses.replace(state, asked=Asked.PERSON)
 
 
 def _just_yes(state: State, words: str, say: str) -> Move | None:
