@@ -145,6 +145,15 @@ def test_what_is_said_is_for_people_who_know_no_python(tmp_path: Path, text: str
     assert not any(word in told for word in ("tuple", "dictionary", "instance", "pattern", "Input"))
 
 
+def test_a_voice_or_language_that_is_not_there_is_a_warning(tmp_path: Path) -> None:
+    found = lint_agent(written(tmp_path, SKILL + "    say: z\nvoice: jo\nlanguage: fr-FR\n"))
+    assert [(fault.code, fault.line, fault.severity) for fault in found] == [
+        ("AG024", 9, Severity.WARNING),
+        ("AG025", 10, Severity.WARNING),
+    ]
+    assert "did you mean joe?" in found[0].mend
+
+
 def test_a_misspelled_name_is_guessed(tmp_path: Path) -> None:
     text = SKILL + "    needs: {order: {type: digits, length: 4, ask: q}}\n    say: '{ordr}'\n"
     assert "did you mean order?" in str(lint_agent(written(tmp_path, text))[0])

@@ -7,7 +7,8 @@ Codes: AG001 key missing, AG002 unknown key, AG003 wrong value, AG010 unknown to
 place in a text that nothing fills, AG013 digits without a length, AG014 a choice without options, AG015 Python entry
 point not found, AG016 not a JSON Schema, AG017 a tool's input that the skill does not fill, AG018 an example in two
 skills, AG019 unknown fact, AG020 neither skills nor a mind, AG021 a skill without examples (warning), AG022 a tool that
-no skill uses (warning), AG023 small talk that nothing leads to.
+no skill uses (warning), AG023 small talk that nothing leads to, AG024 a voice that is not there (warning), AG025 a
+language that the agent's own sentences are not in (warning).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pydantic import BaseModel, ValidationError
 from offhook.agents.courtesies import Courtesy
 from offhook.agents.job import PLACE, Agent, FactType, Skill, Tool
 from offhook.faults import Fault, FileFaults, Severity, did_you_mean
+from offhook.weights import read_registry
 from offhook.yamlfile import Mapping, Node, Plain, Scalar, Sequence, load
 
 KNOWN_PLACES = frozenset({"caller", "dialled", "now"})
@@ -226,6 +228,7 @@ class _Check:
     def run(self) -> None:
         if not self.agent.skills and self.agent.mind is None:
             self._fault((), "AG020", "the agent has neither skills nor a mind", "add `skills:`, or `mind: {chat: ...}`")
+        self._voice()
         seen: dict[str, str] = {}
         for name, skill in self.agent.skills.items():
             self._skill(name, skill)
@@ -245,6 +248,15 @@ class _Check:
                 self._fault(("small-talk", name), "AG023", f"`{name}` has no examples to be understood by", mend)
         for key in ("greeting", "goodbye", "anything-else"):
             self._places((key,), getattr(self.agent, key.replace("-", "_")), set())
+
+    def _voice(self) -> None:
+        voices = sorted(name for name, weight in read_registry().items() if weight.purpose.startswith("voice ("))
+        if self.agent.voice not in voices:
+            mend = f"use {', '.join(voices)}{did_you_mean(self.agent.voice, voices)}, or add it to models/registry.toml"
+            self._fault(("voice",), "AG024", f"there is no voice `{self.agent.voice}`", mend, Severity.WARNING)
+        if self.agent.language.split("-")[0] != "en" and self.agent.mind is None:
+            what = f"an agent of skills understands and asks back in English, not in {self.agent.language}"
+            self._fault(("language",), "AG025", what, "write `en-US` or `en-GB`", Severity.WARNING)
 
     def _skill(self, name: str, skill: Skill) -> None:
         at: Path_ = ("skills", name)
