@@ -259,6 +259,12 @@ def test_who_says_no_to_a_question_for_a_fact_has_not_got_it(mind: SkillMind, no
     assert list(mind.hear("yes please"))[-1] == Finish("human", "the caller has no order")
 
 
+def test_a_matter_that_cannot_go_on_is_not_come_back_to(mind: SkillMind) -> None:
+    list(mind.hear("where is my order"))
+    list(mind.hear("I don't have it"))
+    assert words_of(list(mind.hear("when are you open on Saturday?"))).endswith("Is there anything else?")
+
+
 def test_digits_before_a_pause_for_thought_are_kept(mind: SkillMind) -> None:
     list(mind.hear("where is my order"))
     assert words_of(list(mind.hear("let me see, it is four"))) == "Take your time."

@@ -430,7 +430,8 @@ def _switch(desk: Desk, state: State, words: str, meaning: Meaning) -> Move | No
     if meaning.score < SURE - 0.07:
         return None
     other = desk.agent.skills[meaning.best.name]
-    if state.skill is not None and not other.needs and other.tool is None:
+    stuck = state.asked is Asked.PERSON  # asking on would be for what the caller has not got
+    if state.skill is not None and not stuck and not other.needs and other.tool is None:
         state = dataclasses.replace(state, waiting=(state.skill, *state.waiting))
     return begin(desk, state, meaning.best.name, words, meaning)
 
