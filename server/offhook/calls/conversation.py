@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger("offhook.calls")
 
 HOLD_PHRASE = "One moment, please."
+TOOL_PATIENCE_S = 1.5
+"""How long a caller waits for a tool in silence."""
 HOLD_PAUSE_S = 3.0
 """Between one hold phrase and the next."""
 MOST_LOSSES = 3
@@ -60,6 +62,7 @@ class _Conversation:
         self.running: set[asyncio.Task[None]] = set()
         self.speech_end: float | None = None
         self.joined = False
+        self.talking = False
 
     async def run(self) -> AgentExit:
         try:
@@ -166,6 +169,7 @@ class _Conversation:
 
     def _talk(self, began: bool, at_ms: float) -> None:
         """The agent's voice reached the caller: where a turn of the caller was waiting for it, that is the response."""
+        self.talking = began
         if began and self.speech_end is not None:
             self.call.hall.metrics.responded(at_ms - self.speech_end)
             self.speech_end = None
@@ -173,12 +177,23 @@ class _Conversation:
     async def _use(self, wanted: contract.ToolWanted) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        result = await self.tools.run(wanted)
+        work = asyncio.create_task(self.tools.run(wanted))
+        done, _ = await asyncio.wait({work}, timeout=TOOL_PATIENCE_S)
+        if not done and not self.talking:
+            await self._ask_for_patience()
+        result = await work
         took_ms = round((loop.time() - began) * 1000, 1)
         self.call.timeline.append(
             tl.ToolAnswered(wanted.id, result.ok, took_ms, result.value, result.error if not result.ok else None)
         )
         self.slot.deliver(dataclasses.replace(result, id=wanted.id))
+
+    async def _ask_for_patience(self) -> None:
+        """A tool is slow and the agent has nothing to say meanwhile: the caller must not think the line is dead."""
+        prompt = await self.call.hall.prompts.words(HOLD_PHRASE, self.agent.voice)
+        if not self.talking and not self.call.over:
+            self.call.timeline.append(tl.PromptStarted(HOLD_PHRASE))
+            self.call.leg.port.play(prompt)
 
     def _heard_ms(self, position: int) -> float:
         """When sample `position` of the caller's stream arrived, on the call's media clock."""
