@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from offhook.settings import SettingsError, load_settings
+from offhook.speech.cascade import CascadeOptions
 
 
 def written(folder: Path, text: str) -> Path:
@@ -58,3 +59,9 @@ def test_what_cannot_be_is_refused_with_file_and_key(tmp_path: Path, text: str, 
         load_settings(written(tmp_path, text))
     assert "offhook.toml" in str(refused.value) and told in str(refused.value)
     assert "hunter2" not in str(refused.value)
+
+
+def test_a_models_options_may_be_lists_and_tables(tmp_path: Path) -> None:
+    text = '[speech.options]\nvoices = ["joe"]\n[speech.options.turns]\nask_ms = 8000\n'
+    options = load_settings(written(tmp_path, text)).speech.options
+    assert CascadeOptions.read(options).turns.ask_ms == 8000

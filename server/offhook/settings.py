@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -111,7 +120,7 @@ class SpeechSettings(_Section):
     """Calls that can have an AI agent at once, at most; the scheduler may admit fewer."""
     standby: bool = False
     """Keep a second worker loaded that takes over at once when the first dies, for the price of its memory."""
-    options: dict[str, str | int | float | bool] = {}
+    options: dict[str, JsonValue] = {}
     """The model's own options; see the model."""
 
 
