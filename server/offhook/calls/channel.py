@@ -1,7 +1,7 @@
 """ChannelAdapter: what a leg must be able to do to join a call, whatever network it came by.
 
-SIP is one (`sipleg`); a new channel is one file that passes what `tests/calls/test_channels.py` holds of SIP. Audio is the port's business and never
-passes here; what happens on a leg reaches its call as one of the facts below.
+SIP is one (`sipleg`); a new channel is one file that passes what `tests/calls/test_channels.py` holds of SIP. Audio is
+the port's business and never passes here; what happens on a leg reaches its call as one of the facts below.
 """
 
 from __future__ import annotations
