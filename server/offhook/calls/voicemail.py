@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 TRACK_RATE_HZ = 8_000
 SILENCE_S = 5.0
 """A caller who has said nothing for so long is done."""
+FIRST_WORD_S = 10.0
+"""How long a caller may think before the first word."""
 SHORTEST_S = 1.0
 """Less than this is no message."""
 QUIET_RMS = 60.0
@@ -58,7 +60,10 @@ async def _listen(call: Call, pressed: asyncio.Event, began_ms: float, max_s: fl
             return
         except TimeoutError:
             pass
-        if call.leg.port.clock_ms - began_ms > SILENCE_S * 1000 and not _spoken(track, SILENCE_S):
+        so_far_s = (call.leg.port.clock_ms - began_ms) / 1000
+        if so_far_s <= SILENCE_S or _spoken(track, SILENCE_S):
+            continue
+        if so_far_s > FIRST_WORD_S or _spoken(track, so_far_s):
             return
 
 
