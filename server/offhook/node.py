@@ -293,6 +293,7 @@ class Node:
             # A fault of ours must not leave a caller in silence, nor the server without the others.
             log.exception("call ended by an error")
             call.end("an internal error")
+        ended_by = "error"
         try:
             await call.close()
             ended_by = call.ended_by
@@ -302,7 +303,6 @@ class Node:
                 task.add_done_callback(self._unfiled.discard)
         except Exception:
             log.exception("call not closed properly")
-            ended_by = "error"
         finally:
             self.metrics.call_ended(call.facts.trunk, ended_by)
             del self._live[call.facts.id]

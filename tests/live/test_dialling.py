@@ -163,3 +163,12 @@ async def test_keys_reach_the_far_end(echo: Served, echoing: Any, tmp_path: Path
         pressed = [entry.event.digit for entry in far.of(KeyPressed) if isinstance(entry.event, KeyPressed)]
         assert pressed == [*"42#"]
     await over(near, "d-keys")
+
+
+async def test_a_caller_with_an_odd_name_is_put_through_too(echo: Served, tmp_path: Path) -> None:
+    async with far_end("answers", tmp_path) as far, Phone.plugged_in(name="d%20o%3Ed") as phone:
+        async with phone.ring(echo.uri("200")):
+            call = await live(echo, "d o>d")
+            await call.until(DialAnswered)
+        await far.done()
+    await over(echo, "d o>d")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import structlog
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("offhook.calls")
 
+USER_CHARACTERS = "-_.!~*'()&=+$,;?/"
+"""Besides letters and digits, what stands in a SIP URI's user part unescaped (RFC 3261 25.1)."""
 BUSY = {486, 600, 603}
 NO_ANSWER = {408, 480, 487}
 
@@ -36,7 +39,8 @@ async def connect(call: Call, uri: str, ring_s: float, limit_s: float | None) ->
 
 async def _connected(call: Call, uri: str, ring_s: float, limit_s: float | None) -> DialExit:
     host, port = call.hall.sip.local
-    caller = f"sip:{call.facts.caller or 'anonymous'}@{host}:{port}"
+    # Whatever the caller is called: a name that is no user part as it stands must not keep them from a person.
+    caller = f"sip:{quote(call.facts.caller or 'anonymous', safe=USER_CHARACTERS)}@{host}:{port}"
     try:
         leg = call.hall.outgoing(uri, caller, call.facts.id)
     except (MediaError, ValueError) as error:
@@ -61,7 +65,7 @@ async def _connected(call: Call, uri: str, ring_s: float, limit_s: float | None)
 async def _rung(call: Call, leg: SipLeg, ring_s: float) -> DialExit | None:
     """Wait for the far end; None where it answered."""
     if call.answered:
-        call.loop(call.hall.prompts.tone("ringing"))
+        call.start(call.hall.prompts.tone("ringing"), loop=True)
     else:
         await call.ring()
     try:

@@ -217,10 +217,10 @@ class Call:
             if not done.done():
                 self.quiet()
 
-    def loop(self, prompt: int) -> None:
-        """Play a prompt over and over until `quiet`."""
+    def start(self, prompt: int, loop: bool = False) -> None:
+        """Begin to play a prompt, once or over and over until `quiet`, and do not wait for it."""
         if not self.over and not self._leaving:
-            self.leg.port.play(prompt, loop=True)
+            self.leg.port.play(prompt, loop)
 
     def quiet(self) -> None:
         """Stop what is being played."""
@@ -229,6 +229,12 @@ class Call:
 
     async def close(self) -> None:
         """The call is over: end the leg where it still stands, finish the tracks, write the last entries."""
+        try:
+            await self._close()
+        finally:
+            self.hall.forget(self.leg)
+
+    async def _close(self) -> None:
         self.leg.hang_up("the dial plan ended")
         gone = await self._over
         port = self.leg.port
@@ -249,7 +255,6 @@ class Call:
         if self.timeline.fault is not None:
             self.hall.metrics.timeline_failed()
             log.error("timeline not written whole", why=str(self.timeline.fault))
-        self.hall.forget(self.leg)
 
     async def farewell(self, prompt: int) -> None:
         """Say goodbye over whatever goes on, then end the call: the server is going down. From here on the dial plan

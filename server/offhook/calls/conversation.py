@@ -63,6 +63,7 @@ class _Conversation:
         self.speech_end: float | None = None
         self.joined = False
         self.talking = False
+        self.lost = False  # the worker is: the hold phrase is played over and over
 
     async def run(self) -> AgentExit:
         try:
@@ -90,6 +91,7 @@ class _Conversation:
         for task in self.running:
             task.cancel()
         self.slot.release()
+        self.call.quiet()  # a hold phrase must not go on over what the plan does next
         if not self.call.leg.port.closed:
             self.call.leg.port.unbind()
         if self.joined:
@@ -102,7 +104,7 @@ class _Conversation:
     async def _follow(self) -> AgentExit:
         events = self.slot.events()
         waiting: float | None = None  # for a fresh worker: the limit
-        lost = 0
+        losses = 0
         while True:
             try:
                 event = await asyncio.wait_for(anext(events), waiting)
@@ -113,20 +115,22 @@ class _Conversation:
             match event:
                 case Lost(why):
                     self.call.timeline.append(tl.WorkerLost(why))
-                    lost += 1
-                    if lost > MOST_LOSSES:
-                        return AgentExit("failed", f"the speech worker was lost {lost} times in this conversation")
+                    losses += 1
+                    if losses > MOST_LOSSES:
+                        return AgentExit("failed", f"the speech worker was lost {losses} times in this conversation")
                     waiting = RESTORE_LIMIT_S
-                    self.call.loop(await self.call.hall.prompts.words(HOLD_PHRASE, self.agent.voice, HOLD_PAUSE_S))
+                    self.lost = True
+                    hold_phrase = await self.call.hall.prompts.words(HOLD_PHRASE, self.agent.voice, HOLD_PAUSE_S)
+                    self.call.start(hold_phrase, loop=True)
                 case Restored():
                     try:
                         await self._admit()
                     except NotAdmitted as refused:
                         if refused.reason == "down":
                             continue  # lost again: another `Restored` will follow
-                        self.call.quiet()
                         return AgentExit("failed", f"the conversation could not go on: {refused}")
                     waiting = None
+                    self.lost = False
                     self.call.quiet()
                     self.call.timeline.append(tl.WorkerBack(self.slot.number))
                 case contract.Done(_, exit, reason):
@@ -179,7 +183,7 @@ class _Conversation:
         began = loop.time()
         work = asyncio.create_task(self.tools.run(wanted))
         done, _ = await asyncio.wait({work}, timeout=TOOL_PATIENCE_S)
-        if not done and not self.talking:
+        if not done:
             await self._ask_for_patience()
         result = await work
         took_ms = round((loop.time() - began) * 1000, 1)
@@ -191,9 +195,9 @@ class _Conversation:
     async def _ask_for_patience(self) -> None:
         """A tool is slow and the agent has nothing to say meanwhile: the caller must not think the line is dead."""
         prompt = await self.call.hall.prompts.words(HOLD_PHRASE, self.agent.voice)
-        if not self.talking and not self.call.over:
+        if not self.talking and not self.lost and not self.call.over:
             self.call.timeline.append(tl.PromptStarted(HOLD_PHRASE))
-            self.call.leg.port.play(prompt)
+            self.call.start(prompt)
 
     def _heard_ms(self, position: int) -> float:
         """When sample `position` of the caller's stream arrived, on the call's media clock."""
