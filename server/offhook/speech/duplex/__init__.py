@@ -1,0 +1,1 @@
+"""The duplex model: ear, mind and mouth, from the caller's voice to the answer with no transcript between."""
