@@ -2,17 +2,17 @@
 
 Names and shapes of what `weights` gives, `<i>` from 0 to 17, every matrix as [out, in]:
 
-    embedding                        [tokens kept, 640]  the table of token vectors, which is the output head too
+    table                            [tokens kept, 640]  the tokens' vectors, which are the output head too
     norm                             [640]               before the output head
-    layers.<i>.attention_norm        [640]               before attention
+    layers.<i>.pre_attention         [640]               norm before attention
     layers.<i>.q | k | v             [1024 | 256 | 256, 640]
     layers.<i>.q_norm | k_norm       [256]               on each head's query and key, before the rotation
     layers.<i>.o                     [640, 1024]
-    layers.<i>.post_attention_norm   [640]               on what attention adds
-    layers.<i>.mlp_norm              [640]               before the feed-forward part
+    layers.<i>.post_attention        [640]               norm on what attention adds
+    layers.<i>.pre_mlp               [640]               norm before the feed-forward part
     layers.<i>.gate | up             [2048, 640]
     layers.<i>.down                  [640, 2048]
-    layers.<i>.post_mlp_norm         [640]               on what the feed-forward part adds
+    layers.<i>.post_mlp              [640]               norm on what the feed-forward part adds
 
 Norm weights are factors as they stand (the file has 1+w already). Computes nothing; the weights are under the Gemma
 Terms of Use. Architecture: Gemma Team 2025, arXiv 2503.19786.
@@ -43,19 +43,19 @@ GLOBAL_THETA = 1_000_000.0
 QUERY_SCALE = HEAD**-0.5
 
 _NAMES = {
-    "attention_norm": ("attn_norm", (HIDDEN,)),
+    "pre_attention": ("attn_norm", (HIDDEN,)),
     "q": ("attn_q", (HEADS * HEAD, HIDDEN)),
     "k": ("attn_k", (HEAD, HIDDEN)),
     "v": ("attn_v", (HEAD, HIDDEN)),
     "q_norm": ("attn_q_norm", (HEAD,)),
     "k_norm": ("attn_k_norm", (HEAD,)),
     "o": ("attn_output", (HIDDEN, HEADS * HEAD)),
-    "post_attention_norm": ("post_attention_norm", (HIDDEN,)),
-    "mlp_norm": ("ffn_norm", (HIDDEN,)),
+    "post_attention": ("post_attention_norm", (HIDDEN,)),
+    "pre_mlp": ("ffn_norm", (HIDDEN,)),
     "gate": ("ffn_gate", (INNER, HIDDEN)),
     "up": ("ffn_up", (INNER, HIDDEN)),
     "down": ("ffn_down", (HIDDEN, INNER)),
-    "post_mlp_norm": ("post_ffw_norm", (HIDDEN,)),
+    "post_mlp": ("post_ffw_norm", (HIDDEN,)),
 }
 
 
@@ -65,21 +65,21 @@ def theta(layer: int) -> float:
 
 
 def weights(path: Path, keep: Sequence[int] | None = None) -> dict[str, Floats]:
-    """All weights under the names above; of the embedding only the rows `keep`, in that order (all where None).
+    """All weights under the names above; of the table only the rows `keep`, in that order (all where None).
 
     Raises GgufError where `path` is not Gemma 3 270M."""
     file = Gguf(path)
     if file.values.get("general.architecture") != "gemma3":
         raise GgufError(f"{path} holds {file.values.get('general.architecture')!r}, not gemma3")
-    out = {"embedding": file.tensor("token_embd.weight", keep), "norm": file.tensor("output_norm.weight")}
+    out = {"table": file.tensor("token_embd.weight", keep), "norm": file.tensor("output_norm.weight")}
     for layer in range(LAYERS):
         for name, (stored, shape) in _NAMES.items():
             tensor = file.tensor(f"blk.{layer}.{stored}.weight")
             if tensor.shape != shape:
                 raise GgufError(f"{path}: layer {layer}'s {stored} is {tensor.shape}, {shape} is wanted")
             out[f"layers.{layer}.{name}"] = tensor
-    if out["embedding"].shape[1:] != (HIDDEN,) or out["norm"].shape != (HIDDEN,):
-        raise GgufError(f"{path}: the token table is {out['embedding'].shape}, rows of {HIDDEN} are wanted")
+    if out["table"].shape[1:] != (HIDDEN,) or out["norm"].shape != (HIDDEN,):
+        raise GgufError(f"{path}: the token table is {out['table'].shape}, rows of {HIDDEN} are wanted")
     return out
 
 

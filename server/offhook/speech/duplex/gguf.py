@@ -171,7 +171,7 @@ def _halves(raw: Bytes) -> Floats:
 
 
 def _f32(raw: Bytes) -> Floats:
-    return np.ascontiguousarray(raw).view(np.float32)
+    return raw.copy().view(np.float32)
 
 
 def _q8_0(raw: Bytes) -> Floats:

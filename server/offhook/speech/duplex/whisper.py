@@ -6,8 +6,8 @@ Names and shapes of what `encoder_weights` gives, `<i>` from 0 to 5, every matri
     conv2.weight, conv2.bias                        [512, 512, 3], [512]
     positions                                       [1500, 512]   sinusoids
     layers.<i>.attention_norm.weight | bias         [512]
-    layers.<i>.qkv.weight | bias                    [1536, 512], [1536]   query, key, value one below the other
-    layers.<i>.out.weight | bias                    [512, 512], [512]
+    layers.<i>.q | k | v | o.weight                 [512, 512]
+    layers.<i>.q | v | o.bias                       [512]         a key has none
     layers.<i>.mlp_norm.weight | bias               [512]
     layers.<i>.up.weight | bias                     [2048, 512], [2048]
     layers.<i>.down.weight | bias                   [512, 2048], [512]
@@ -46,10 +46,8 @@ _TYPES: dict[int, np.dtype[np.generic]] = {
 _LAYER = {
     "attention_norm.weight": ("self_attention/layer_norm/gamma", (HIDDEN,)),
     "attention_norm.bias": ("self_attention/layer_norm/beta", (HIDDEN,)),
-    "qkv.weight": ("self_attention/linear_0/weight", (3 * HIDDEN, HIDDEN)),
-    "qkv.bias": ("self_attention/linear_0/bias", (3 * HIDDEN,)),
-    "out.weight": ("self_attention/linear_1/weight", (HIDDEN, HIDDEN)),
-    "out.bias": ("self_attention/linear_1/bias", (HIDDEN,)),
+    "o.weight": ("self_attention/linear_1/weight", (HIDDEN, HIDDEN)),
+    "o.bias": ("self_attention/linear_1/bias", (HIDDEN,)),
     "mlp_norm.weight": ("ffn/layer_norm/gamma", (HIDDEN,)),
     "mlp_norm.bias": ("ffn/layer_norm/beta", (HIDDEN,)),
     "up.weight": ("ffn/linear_0/weight", (INNER, HIDDEN)),
@@ -57,6 +55,7 @@ _LAYER = {
     "down.weight": ("ffn/linear_1/weight", (HIDDEN, INNER)),
     "down.bias": ("ffn/linear_1/bias", (HIDDEN,)),
 }
+_QKV = "self_attention/linear_0"  # query, key and value one below the other
 _OUTER = {
     "conv1.weight": ("conv1/weight", (HIDDEN, BANDS, 3)),
     "conv1.bias": ("conv1/bias", (HIDDEN,)),
@@ -83,13 +82,22 @@ def encoder_weights(folder: Path) -> dict[str, Floats]:
     for layer in range(LAYERS):
         for name, (stored, shape) in _LAYER.items():
             wanted[f"layers.{layer}.{name}"] = (f"layer_{layer}/{stored}", shape)
+        wanted[f"layers.{layer}.qkv.weight"] = (f"layer_{layer}/{_QKV}/weight", (3 * HIDDEN, HIDDEN))
+        wanted[f"layers.{layer}.qkv.bias"] = (f"layer_{layer}/{_QKV}/bias", (3 * HIDDEN,))
     out = {}
     for name, (stored, shape) in wanted.items():
         tensor = variables.get(f"encoder/{stored}")
         if tensor is None or tensor.shape != shape or tensor.dtype.kind != "f":
             found = "absent" if tensor is None else f"{tensor.dtype} {tensor.shape}"
             raise WhisperError(f"{path}: encoder/{stored} is {found}; float {shape}, as Whisper base has it, is wanted")
-        out[name] = tensor.astype(np.float32)
+        if ".qkv." in name:
+            for part, third in zip("qkv", np.split(tensor.astype(np.float32), 3), strict=True):
+                out[name.replace("qkv", part)] = third
+        else:
+            out[name] = tensor.astype(np.float32)
+    for layer in range(LAYERS):
+        if np.any(out.pop(f"layers.{layer}.k.bias")):
+            raise WhisperError(f"{path}: the keys of layer {layer} have a bias, Whisper's have none")
     return out
 
 
