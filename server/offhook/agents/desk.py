@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from offhook.agents import sentences
 from offhook.agents.courtesies import Courtesy
-from offhook.agents.facts import Hearing
+from offhook.agents.facts import Hearing, Near
 from offhook.agents.job import Agent, Fact, Skill
 from offhook.agents.state import Asked, State
 from offhook.agents.understanding import Intent, Kind, Meaning, Understanding
@@ -33,6 +33,8 @@ class Desk:
     loading: Future[Understanding]
     today: datetime.date
     known: Mapping[str, str]
+    near: Near | None = None
+    """How near what was said is to other texts, where its meaning is known otherwise than from its words."""
 
     @property
     def understanding(self) -> Understanding:
@@ -48,7 +50,7 @@ class Desk:
 
     def hearing(self, asked: bool) -> Hearing:
         month_first = self.agent.language.lower() in ("en", "en-us")
-        return Hearing(asked, self.today, month_first, self.understanding.near)
+        return Hearing(asked, self.today, month_first, self.near or self.understanding.near)
 
     def fill(self, text: str, state: State, result: Json = None) -> str:
         skill = self.skill(state)

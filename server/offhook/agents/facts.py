@@ -20,7 +20,7 @@ from offhook.agents.sounds import likeness
 from offhook.speech.contract import Json
 
 Near = Callable[[str, Sequence[str]], Sequence[float]]
-"""How near a text is in meaning to each of several others, 0..1."""
+"""How near a text, or what stands behind it, is in meaning to each of several others, 0..1."""
 
 REPAIR = re.compile(
     r"\b(?:no|nope|not|sorry|i said|i meant|i mean|actually|wrong|correction|rather|scratch that|make that|"
@@ -288,7 +288,7 @@ def _choice(fact: Fact, words: str, hearing: Hearing) -> Found | None:
                     best = (*rank, Found(value, window[0].start, window[-1].end, certain=score))
     if best is not None:
         return best[2]
-    if not hearing.asked or hearing.near is None or len(said) < 1:
+    if not hearing.asked or hearing.near is None:
         return None
     values = [(value, way) for value, ways in (fact.options or {}).items() for way in (value.replace("-", " "), *ways)]
     scores = hearing.near(words, [way for _, way in values])

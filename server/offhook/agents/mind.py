@@ -1,7 +1,8 @@
 """The mind of an agent that works by skills: decides what to say from what was said. Knows no audio and no clock.
 
 A thin object over the pure functions of `deciding`: it holds where the conversation stands, remembers what was said,
-and tells how complete words are while the caller is still speaking.
+and tells how complete words are while the caller is still speaking. Told of a meaning and a gist instead of words, it
+decides by those alike.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from offhook.agents.facts import REPAIR, Found, find
 from offhook.agents.job import PLACE, Agent, FactType
 from offhook.agents.numbers import MOST_CHARACTERS, runs
 from offhook.agents.state import Asked, State
-from offhook.agents.understanding import SURE, Kind, Understanding
-from offhook.speech.contract import Act, Json, Persona, Reading, Say, ToolResult
+from offhook.agents.understanding import LIKELY, NOTHING, SURE, Kind, Meaning, Understanding
+from offhook.speech.contract import Act, Expected, Json, Persona, Reading, Say, ToolResult, Understood, UseTool
 
 _JOINS = re.compile(r"\b(?:and|but|or|so|because|um+|uh+|er)[\s,.…-]*$", re.IGNORECASE)
 """Whoever ends on one of these goes on."""
@@ -53,7 +54,7 @@ def skill_mind(persona: Persona) -> SkillMind:
 
 
 class SkillMind:
-    """One conversation. Implements `Mind`."""
+    """One conversation. Implements `Mind` and `UnderstandingMind`."""
 
     def __init__(self, desk: Desk, state: State, again: bool = False) -> None:
         self.desk = desk
@@ -68,6 +69,27 @@ class SkillMind:
 
     def hear(self, words: str) -> Iterable[Act]:
         return self._done(deciding.hear(self.desk, self.state, words[:MOST_CHARACTERS]))
+
+    def understand(self, heard: Understood) -> Iterable[Act]:
+        return self._done(self._understood(heard))
+
+    def foresee(self, heard: Understood) -> Sequence[str]:
+        said: list[str] = []
+        for act in self._understood(heard)[0]:
+            if isinstance(act, UseTool):
+                break  # what follows is the tool's to say
+            if isinstance(act, Say):
+                said.append(act.text)
+        return said
+
+    def expected(self) -> Expected:
+        state = self.state
+        if state.asked in deciding.QUESTIONS:
+            return Expected(state.said, FactType.YES_NO.value)
+        fact = self.desk.asked_fact(state)
+        if fact is None:
+            return Expected(state.said)
+        return Expected(state.said, fact.type.value, words=fact.type is FactType.TEXT)
 
     def keys(self, digits: str) -> Iterable[Act]:
         return self._done(deciding.keys(self.desk, self.state, digits[:MOST_KEYS]))
@@ -85,16 +107,15 @@ class SkillMind:
         words = words[:MOST_CHARACTERS]
         if not words.strip() or self.state.over:
             return Reading(0.0, self.state.skill, {})
-        state, desk = self.state, self.desk
-        if state.asked in (Asked.FACT, Asked.FACT_RIGHT, Asked.SKILL_RIGHT, Asked.RETRY, Asked.PERSON):
-            reading = self._read_answer(words)
-        else:
-            meaning = desk.understanding.of(words)
-            skill = meaning.best.name if meaning.best is not None and meaning.best.kind is Kind.SKILL else None
-            reading = self._read_open(words, skill, meaning.score if meaning.best is not None else 0.0)
+        reading = self._read(self.desk, words, self.desk.understanding.of(words))
         if _JOINS.search(words) or (reading.complete < 0.85 and _LEADS.search(words)):
             return dataclasses.replace(reading, complete=min(reading.complete, 0.15))
         return reading
+
+    def weigh(self, heard: Understood) -> Reading:
+        if self.state.over:
+            return Reading(heard.complete, self.state.skill, {})
+        return self._read(*self._meant(heard))
 
     def vocabulary(self) -> Sequence[str]:
         agent = self.desk.agent
@@ -127,9 +148,44 @@ class SkillMind:
         self.state = dataclasses.replace(state, said=said, unsaid="") if said else state
         return acts
 
-    def _read_answer(self, words: str) -> Reading:
+    def _understood(self, heard: Understood) -> Move:
+        desk, words, meaning = self._meant(heard)
+        return deciding.hear(desk, self.state, words, meaning)
+
+    def _meant(self, heard: Understood) -> tuple[Desk, str, Meaning]:
+        """The desk with the meaning of what was heard in the place of its words', the gist, and what it means. Where
+        the gist is what was asked for, nothing else counts that is not sure: a number means little by itself."""
+        understanding, words = self.desk.understanding, heard.words[:MOST_CHARACTERS]
+
+        def near(_: str, others: Sequence[str]) -> Sequence[float]:
+            found = understanding.near_to(heard.meaning, others)
+            return [min(1.0, score * LIKELY / max(heard.likely, 0.01)) for score in found]
+
+        desk = dataclasses.replace(self.desk, near=near)
+        meaning = understanding.judge(heard.meaning, heard.likely, heard.sure)
+        if meaning.score < SURE and self._is_answered(words):
+            meaning = dataclasses.replace(NOTHING, scores=meaning.scores)
+        return desk, words, meaning
+
+    def _is_answered(self, words: str) -> bool:
+        if self.state.asked in deciding.QUESTIONS:
+            return deciding.answered(self.desk, self.state, words) is not None
+        fact = self.desk.asked_fact(self.state)
+        if fact is None or fact.type in (FactType.TEXT, FactType.NAME, FactType.YES_NO):
+            return False
+        # By the gist alone: what is near in meaning only is no answer yet.
+        found = find(fact, words, dataclasses.replace(self.desk, near=_far).hearing(asked=True))
+        return found is not None
+
+    def _read(self, desk: Desk, words: str, meaning: Meaning) -> Reading:
+        if self.state.asked in (*deciding.QUESTIONS, Asked.FACT):
+            return self._read_answer(desk, words, meaning)
+        skill = meaning.best.name if meaning.best is not None and meaning.best.kind is Kind.SKILL else None
+        return self._read_open(desk, words, skill, meaning.score if meaning.best is not None else 0.0)
+
+    def _read_answer(self, desk: Desk, words: str, meaning: Meaning) -> Reading:
         """How complete an answer to a question is."""
-        state, desk = self.state, self.desk
+        state = self.state
         if state.asked is not Asked.FACT:
             answer = deciding.answered(desk, state, words)
             short = len(words.split()) <= 3
@@ -144,12 +200,11 @@ class SkillMind:
             found = corrected(fact, old, words, desk.hearing(asked=True)) or found
         if found is not None:
             return Reading(_complete(found, fact.type, fact.lengths), state.skill, {state.fact or "": found.value})
-        meaning = desk.understanding.of(words)
         return Reading(0.85 if meaning.best is not None and meaning.score >= SURE else 0.3, state.skill, {})
 
-    def _read_open(self, words: str, skill: str | None, score: float) -> Reading:
+    def _read_open(self, desk: Desk, words: str, skill: str | None, score: float) -> Reading:
         """How complete a request is: its skill is clear, its facts are there, and no number breaks off at its end."""
-        state, desk = self.state, self.desk
+        state = self.state
         if state.asked is Asked.MORE and yes_or_no(words) is not None and len(words.split()) <= 4:
             return Reading(0.9 if yes_or_no(words) is False else 0.6, skill, {})
         if skill is None and state.asked is Asked.MORE and score < SURE:
@@ -187,6 +242,10 @@ def _complete(found: Found, kind: FactType, lengths: tuple[int, int]) -> float:
     if kind is FactType.DIGITS and isinstance(found.value, str):
         return 1.0 if len(found.value) >= lengths[1] else 0.5
     return 0.5 if kind is FactType.TEXT else 0.9 if kind is FactType.NAME else 1.0
+
+
+def _far(text: str, others: Sequence[str]) -> Sequence[float]:
+    return [0.0] * len(others)
 
 
 def _today(known: Mapping[str, str]) -> datetime.date:

@@ -1,8 +1,9 @@
 """What a caller wants, from their words: the nearest examples in meaning, helped by words in common.
 
 An utterance, and where it has several clauses each of them, is compared with every example of the agent's skills,
-topics and courtesies. Words that merely sound like the agent's own (`wear is my odor`) are read as those too. Pure and
-cached: the same words give the same answer. What to do about it is the mind's business.
+topics and courtesies. Words that merely sound like the agent's own (`wear is my odor`) are read as those too. Where a
+model gives the meaning of speech without words, that alone is compared. Pure and cached: the same words give the same
+answer. What to do about it is the mind's business.
 """
 
 from __future__ import annotations
@@ -93,6 +94,8 @@ class Understanding:
                 self._add(Intent(Kind.TALK, name), talk.examples)
         self._add(Intent(Kind.OUTSIDE, "outside"), OUTSIDE)
         self._vectors = embedding.of([_clean(example) for example in self._examples])
+        owner = np.array(self._owner)
+        self._rows = [np.flatnonzero(owner == index) for index in range(len(self._intents))]
         self._bags = [_bag(example) for example in self._examples]
         counts: dict[str, int] = {}
         for bag in self._bags:
@@ -123,12 +126,29 @@ class Understanding:
                 self._cache.popitem(last=False)
         return meaning
 
+    def judge(self, meaning: Vectors, likely: float, sure: float) -> Meaning:
+        """What was meant by speech whose meaning, [384] of length 1, lies there: the whole of it, without its words.
+
+        `likely` and `sure` are cosines; scores are stretched so that they come out as `LIKELY` and `SURE`, and what
+        decides by those need not know where a meaning came from."""
+        near = self._vectors @ meaning.astype(np.float32, copy=False)
+        whole = np.array([_of_the_best(near[rows], 0.8, 0.2) for rows in self._rows], np.float32)
+        stretched = LIKELY + (whole - likely) * ((SURE - LIKELY) / max(sure - likely, 0.01))
+        return self._settled(np.clip(stretched, 0.0, 1.0), ())
+
     def near(self, text: str, others: Sequence[str]) -> list[float]:
         """How near `text` is in meaning to each of `others`, 0..1."""
+        clean = _clean(text)
+        if len(clean) < 2 or not others:
+            return [0.0] * len(others)
+        return self.near_to(self._embedding.of([clean])[0], others)
+
+    def near_to(self, meaning: Vectors, others: Sequence[str]) -> list[float]:
+        """How near a meaning, [384] of length 1, is to each of `others`, 0..1."""
         if not others:
             return []
-        vectors = self._embedding.of([_clean(text), *(_clean(other) for other in others)])
-        return [max(0.0, float(score)) for score in vectors[1:] @ vectors[0]]
+        vectors = self._embedding.of([_clean(other) for other in others])
+        return [max(0.0, float(score)) for score in vectors @ meaning]
 
     def _add(self, intent: Intent, examples: Sequence[str]) -> None:
         index = len(self._intents)
@@ -149,6 +169,10 @@ class Understanding:
         whole = rows[0].copy()
         for row in rows[1:]:  # a long turn says what it wants in one of its clauses
             whole = np.maximum(whole, 0.96 * row)
+        return self._settled(whole, rows[1:])
+
+    def _settled(self, whole: Vectors, clauses: Sequence[Vectors]) -> Meaning:
+        """What is meant, from a score per intent of the whole turn and of each of its clauses."""
         order = np.argsort(-whole)
         best = int(order[0])
         if self._intents[best] in _LIGHT:  # `good morning, where is my order`
@@ -159,11 +183,11 @@ class Understanding:
             named = {self._intents[i].name: round(float(whole[i]), 3) for i in order[:3]}
             return Meaning(None, float(whole[best]), 0.0, (), named)
         said = [best]
-        for row in rows[1:]:
+        for row in clauses:
             index = int(np.argmax(row))
             if row[index] >= SURE and index not in said and self._intents[index].kind is Kind.SKILL:
                 said.append(index)
-        first = next((int(np.argmax(r)) for r in rows[1:] if int(np.argmax(r)) in said and r.max() >= SURE), best)
+        first = next((int(np.argmax(r)) for r in clauses if int(np.argmax(r)) in said and r.max() >= SURE), best)
         if len(said) > 1 and first != best and self._intents[best].kind is Kind.SKILL:
             said.remove(first)
             said.insert(0, first)
@@ -181,16 +205,13 @@ class Understanding:
     def _scores(self, texts: Sequence[str]) -> list[Vectors]:
         """For each text a score per intent: the best example's meaning, some of the next, and words in common."""
         near = self._embedding.of(texts) @ self._vectors.T
-        owner = np.array(self._owner)
         rows = []
         for text, similar in zip(texts, near, strict=True):
             bag = _bag(text)
             row = np.zeros(len(self._intents), np.float32)
             common = np.array([self._overlap(bag, other) for other in self._bags], np.float32)
-            for i in range(len(self._intents)):
-                mine = similar[owner == i]
-                top = np.sort(mine)[::-1][:3]
-                row[i] = 0.64 * top[0] + 0.15 * float(top.mean()) + 0.21 * float(common[owner == i].max())
+            for i, mine in enumerate(self._rows):
+                row[i] = _of_the_best(similar[mine], 0.64, 0.15) + 0.21 * float(common[mine].max())
             rows.append(row)
         return rows
 
@@ -209,6 +230,12 @@ class Understanding:
             alike = self._by_sound.get(sound(word)) if word not in self._words and len(word) >= 3 else None
             out.append(alike if alike is not None and likeness(word, alike) >= 0.6 else word)
         return " ".join(out)
+
+
+def _of_the_best(near: Vectors, first: float, mean: float) -> float:
+    """The best example's nearness, and some of the next two's."""
+    top = np.sort(near)[::-1][:3]
+    return first * float(top[0]) + mean * float(top.mean())
 
 
 _FILLED = re.compile(

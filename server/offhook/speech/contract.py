@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ HOP_SAMPLES = 1_280
 HOP_MS = 80
 
 Pcm = npt.NDArray[np.int16]
+Vector = npt.NDArray[np.float32]
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 
 
@@ -334,6 +335,56 @@ class Mind(Protocol):
 
     def memo(self) -> Mapping[str, Json]:
         """Everything needed to go on in another process; given back through the factory."""
+
+
+# --- the mind where speech is understood without a transcript ----------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """What a model that writes no transcript made of the caller's turn."""
+
+    words: str
+    """The gist: numbers as digits, dates, amounts, names, yes and no, what was taken back; empty where nothing of the
+    kind was said."""
+    meaning: Vector = field(compare=False)
+    """[384], of length 1: where the whole turn lies in the space of `all-MiniLM-L6-v2`."""
+    complete: float = 1.0
+    """0..1, how sure the model is that the caller is done."""
+    likely: float = 0.36
+    """Cosine of `meaning` with an example from which on that is likely what was meant: the model's own measure."""
+    sure: float = 0.52
+    """The same for sure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a mind waits for."""
+
+    said: str = ""
+    """The agent's last words."""
+    kind: str = ""
+    """The type of the fact asked for, as agents' files name it (`digits`, `name`); `yes-no` for a question; else
+    empty."""
+    words: bool = False
+    """Free text was asked for: the gist does not do, `Understood.words` must be all the words."""
+
+
+@runtime_checkable
+class UnderstandingMind(Mind, Protocol):
+    """A mind that can also be told what a turn meant. One that cannot is given the words, which take longer."""
+
+    def understand(self, heard: Understood) -> Iterable[Act]:
+        """The caller's turn is over; as `hear`."""
+
+    def weigh(self, heard: Understood) -> Reading:
+        """How complete this is, while the caller may still be speaking. Pure, as `read`."""
+
+    def foresee(self, heard: Understood) -> Sequence[str]:
+        """What would be said if the turn were over and this: to have it ready. Pure."""
+
+    def expected(self) -> Expected:
+        """What is waited for at this moment. Pure."""
 
 
 class MindFactory(Protocol):
