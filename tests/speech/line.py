@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from offhook.speech.cascade import CascadeModel
-from offhook.speech.contract import HOP_SAMPLES, RATE_HZ, Event, Hop, Pcm
+from offhook.speech.contract import HOP_SAMPLES, RATE_HZ, Event, Hop, Pcm, SpeechModel
 
 TICK_SAMPLES = RATE_HZ // 50
 
@@ -37,7 +36,7 @@ class Caller:
 class Line:
     """`callers[i]` talks to slot i of `model`."""
 
-    def __init__(self, model: CascadeModel) -> None:
+    def __init__(self, model: SpeechModel) -> None:
         self.model = model
         self.callers = [Caller() for _ in range(model.slots)]
         self.events: list[Event] = []

@@ -454,7 +454,7 @@ def test_a_wrong_option_is_named(options: dict[str, Json], said: str) -> None:
         CascadeOptions.read(options)
 
 
-def _empty(model: CascadeModel) -> contract.Hop:
+def _empty(model: contract.SpeechModel) -> contract.Hop:
     n = model.slots
     audio = np.zeros((n, contract.HOP_SAMPLES), np.int16)
     return contract.Hop(audio, np.zeros(n, np.bool_), np.zeros(n, np.int32), np.zeros(n, np.int64))

@@ -11,11 +11,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import structlog
 
-from offhook.speech.contract import Act, Json, Mind, MindFactory, Persona, Reading
+from offhook.speech.contract import Act, Expected, Json, Mind, MindFactory, Persona, Reading, UnderstandingMind
 
+T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 
@@ -38,9 +40,11 @@ class ActMade:
 
 @dataclass(frozen=True, slots=True)
 class Thought:
-    """One call is over; `memo` is the mind's state after it."""
+    """One call is over; `memo` is the mind's state after it, and `expected` what it waits for (None where it is not
+    one to say)."""
 
     memo: Mapping[str, Json]
+    expected: Expected | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +87,14 @@ class Thinking:
 
     def read(self, words: str, patience_s: float = 0.05) -> Reading | None:
         """What the mind makes of `words` so far; None where it is busy or fails. From any thread."""
+        return self.look(lambda mind: mind.read(words), patience_s)
+
+    def look(self, call: Callable[[Mind], T], patience_s: float = 0.05) -> T | None:
+        """What a pure `call` finds in the mind; None where it is busy or fails. From any thread."""
         if not self._one_call.acquire(timeout=patience_s):
             return None
         try:
-            return self._mind.read(words) if self._mind is not None else None
+            return call(self._mind) if self._mind is not None else None
         except Exception:
             _log.exception("reading a partial turn failed", agent=self._persona.name)
             return None
@@ -121,7 +129,8 @@ class Thinking:
             if self._closed:
                 return
             self._tell(ActMade(answer, words, act))
-        self._tell(Thought(self._mind.memo()))
+        expected = self._mind.expected() if isinstance(self._mind, UnderstandingMind) else None
+        self._tell(Thought(self._mind.memo(), expected))
 
     def _tell(self, result: Result) -> None:
         if not self._closed:
