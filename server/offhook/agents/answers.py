@@ -27,6 +27,8 @@ _SAYS: dict[str, bool | None] = {
     **{phrase.replace("'", ""): False for phrase in _NO.split("|")},
     **{phrase.replace("'", ""): True for phrase in _YES.split("|")},
 }
+PHRASES = frozenset(_SAYS)
+"""Every phrase that says yes, no or neither, without apostrophes."""
 _PHRASES = re.compile(rf"\b(?:{'|'.join(sorted(map(re.escape, _SAYS), key=len, reverse=True))})\b")
 """The longest phrase first: `no problem` is not a `no`."""
 _GREETINGS = re.compile(r"\bgood ?(?:bye|day|night|morning|afternoon|evening|one)\b")

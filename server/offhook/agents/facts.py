@@ -321,7 +321,7 @@ _NOT_NAMES = frozenset(
 
 def _name(words: str, hearing: Hearing) -> Found | None:
     text = words.replace("’", "'")
-    introduced = re.search(r"\b(?:my name is|my name's|name's|call me)\s+", text, re.IGNORECASE)
+    introduced = re.search(r"\b(?:name is|my name's|name's|call me)\s+", text, re.IGNORECASE)
     if not hearing.asked and not introduced:
         return None
     if spelled := re.search(r"\b[a-zA-Z](?:[\s.,-]+[a-zA-Z]\b){2,}", text):  # S M I T H
