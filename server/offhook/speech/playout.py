@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from offhook.speech.contract import RATE_HZ, Pcm
 from offhook.speech.voice import Clause
 
 _FADING = RATE_HZ * 100 // 1000  # cut off this little before its end, a clause was heard
+_EASE = RATE_HZ * 5 // 1000  # where a clause stops for want of sound it fades out over this much, and in again
+_TICK = RATE_HZ // 50  # the wire takes this much at a time
 
 
 @dataclass(slots=True)
@@ -24,7 +28,7 @@ class Utterance:
     clauses: list[Clause] = field(default_factory=list)
     """Those that are made; they joined are `text`."""
     whole: bool = False
-    """All of them are there."""
+    """All of them are there, though the last may still be growing."""
     dropped: bool = False
     """Nobody will hear more of it: do not go on making it."""
     begun: bool = False
@@ -66,7 +70,10 @@ class Playout:
 
     def __init__(self, lead: int) -> None:
         """`lead`: samples kept queued ahead of what is played."""
+        self.late = 0
+        """How often a clause stopped in the middle because its sound was not made in time; the caller heard a gap."""
         self._lead = lead
+        self._stopped = False  # the clause being sent did so
         self._utterances: deque[Utterance] = deque()
         self._offset = 0  # samples of the clause being sent that are sent
         self._pause = 0  # samples of silence due before the next
@@ -109,18 +116,16 @@ class Playout:
 
     def resume(self) -> None:
         """Go on after `hold`, from the beginning of the clause that was cut."""
-        self._held = False
+        self._held = self._stopped = False
         self._offset = self._pause = 0
         for utterance in self._utterances:
-            ends = [
-                start + len(clause.audio) for start, clause in zip(utterance.starts, utterance.clauses, strict=False)
-            ]
-            utterance.sent = sum(end <= self._played for end in ends)
+            begun = zip(utterance.starts, utterance.clauses, strict=False)
+            utterance.sent = sum(clause.whole and start + clause.samples <= self._played for start, clause in begun)
             del utterance.starts[utterance.sent :]
 
     def abandon(self) -> Broken | None:
         """Give up everything unsaid after `hold`; None where there was nothing. The mouth is free then."""
-        self._held = False
+        self._held = self._stopped = False
         self._offset = self._pause = 0
         if not self._utterances:
             return None
@@ -158,7 +163,7 @@ class Playout:
     def _retire(self, happened: list[Began | Ended]) -> None:
         while self._utterances and not self._unsent(self._utterances[0]):
             first = self._utterances[0]
-            end = first.starts[-1] + len(first.clauses[-1].audio) if first.starts else self._played
+            end = first.starts[-1] + first.clauses[-1].samples if first.starts else self._played
             if end > self._played:
                 return
             self._utterances.popleft()
@@ -180,31 +185,53 @@ class Playout:
             if utterance.sent == len(utterance.clauses):
                 break  # its next clause is still being made
             clause = utterance.clauses[utterance.sent]
-            if not utterance.begun:
+            whole = clause.whole  # before its sound is looked at: what is whole then is all there
+            part = self._part(clause, whole, room[count:], self._sent + count)
+            if len(part) and not utterance.begun:
                 utterance.begun = True
                 happened.append(Began(utterance, self._sent + count))
-            if self._offset == 0:
+            if (len(part) or whole) and len(utterance.starts) == utterance.sent:
                 utterance.starts.append(self._sent + count)
-            part = clause.audio[self._offset : self._offset + len(room) - count]
             room[count : count + len(part)] = part
             count += len(part)
             self._offset += len(part)
-            if self._offset == len(clause.audio):
+            if whole and self._offset == clause.samples:
                 utterance.sent += 1
                 self._offset = 0
-                self._pause = clause.pause
+                self._stopped = False
+                self._pause = clause.pause if clause.samples else 0
+            elif not len(part):
+                break  # its next sound is still being made
         self._sent += count
         if not self._utterances or not self.speaking:
             self._pause = 0
         return count
+
+    def _part(self, clause: Clause, whole: bool, room: Pcm, at: int) -> Pcm:
+        """What to send of `clause` next, to go to position `at`. Of one that still grows the last bit is kept back: if
+        nothing more comes in time, that bit can fade."""
+        audio = clause.audio
+        end = len(audio) if whole else max(self._offset, len(audio) - _EASE)
+        part = audio[self._offset : min(end, self._offset + len(room))]
+        if len(part) and self._stopped:
+            part = part.copy()
+            ease = min(_EASE, len(part))
+            part[:ease] = part[:ease] * np.linspace(0, 1, ease)
+            self._stopped = False
+        elif not len(part) and not whole and self._offset and not self._stopped and at - self._played < _TICK:
+            part = audio[self._offset : self._offset + len(room)]
+            part = (part * np.linspace(1, 0, len(part))).astype(np.int16)
+            self._stopped = True
+            self.late += 1
+        return part
 
     def _split(self, utterance: Utterance) -> tuple[str, str]:
         """The words of `utterance` that were heard, and those that were not: each clause's words by their letters'
         share of its length, a word counting as heard when it was heard to its end."""
         heard = 0
         for start, clause in zip(utterance.starts, utterance.clauses, strict=False):
-            left = start + len(clause.audio) - self._played
-            share = 1.0 if left <= _FADING else 1.0 - left / len(clause.audio)
+            left = start + clause.samples - self._played
+            share = 1.0 if left <= _FADING else 1.0 - left / clause.samples
             words = clause.text.split()
             letters = sum(len(word) for word in words)
             spoken = 0

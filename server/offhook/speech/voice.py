@@ -1,4 +1,5 @@
-"""A Piper voice on onnxruntime: words in, 16 kHz speech out, clause by clause so that the first one comes early.
+"""A Piper voice on onnxruntime: words in, 16 kHz speech out, clause by clause and each clause piece by piece, so that
+the first sound comes early.
 
 Clauses are kept, in memory and on disk, by voice and words; a sentence said before costs nothing. Playing, cutting
 and knowing what was heard are not its business.
@@ -7,77 +8,128 @@ and knowing what was heard are not its business.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-import onnxruntime as ort
 
 from offhook import weights
 from offhook.speech.contract import RATE_HZ, Pcm
-from offhook.speech.phonemes import Phonemes
-from offhook.speech.resample import resample
-from offhook.speech.saying import as_spoken, clauses
+from offhook.speech.mouth.graphs import BUCKETS, MouthGraphs
+from offhook.speech.mouth.place import split_of
+from offhook.speech.mouth.rendering import Rendering, advance
+from offhook.speech.mouth.spelling import Spelling
+from offhook.speech.saying import clauses
 
-_LEVEL = 0.1  # RMS of speech against full scale: -20 dBFS
-_PEAK = 0.89  # -1 dBFS
-_FADE = RATE_HZ * 5 // 1000
 _PAUSE_MS = {",": 120, ";": 160, ":": 160, ".": 260, "?": 260, "!": 260}
-_MADE_AS = 3  # goes up when the same words would come out otherwise: what is on disk is then made anew
+_MADE_AS = 4  # goes up when the same words would come out otherwise: what is on disk is then made anew
+_MOST_BEGUN = 64  # clauses kept that nobody has finished
 
 
-@dataclass(frozen=True, slots=True)
 class Clause:
-    """A piece of speech: the words as written, their sound (16 kHz int16), and the pause due before the next piece."""
+    """A piece of speech: the words as written, their sound (16 kHz int16), and the pause due before the next piece.
 
-    text: str
-    audio: Pcm
-    pause: int
-    """Samples."""
+    Its sound may still be growing: one thread appends to it while others read what there is."""
+
+    __slots__ = ("_buffer", "_made", "pause", "samples", "text", "whole")
+
+    def __init__(self, text: str, audio: Pcm, pause: int) -> None:
+        """A clause that is all there; `pause` in samples."""
+        self.text = text
+        self.pause = pause
+        self.samples = len(audio)
+        """Its length: what is expected until it is `whole`, then what it is."""
+        self.whole = True
+        """No sound will be added."""
+        self._buffer = audio
+        self._made = len(audio)
+
+    @classmethod
+    def growing(cls, text: str, pause: int, most: int, expected: int) -> Clause:
+        """A clause without sound yet; there will be at most `most` samples of it, and probably `expected`."""
+        clause = cls(text, np.zeros(most, np.int16), pause)
+        clause.samples, clause.whole, clause._made = expected, False, 0
+        return clause
+
+    @property
+    def audio(self) -> Pcm:
+        """What there is of its sound. Where `whole` was True before it was read, that is all."""
+        buffer, made = self._buffer, self._made
+        return buffer if made == len(buffer) else buffer[:made]
+
+    def append(self, sound: Pcm, last: bool = False) -> None:
+        """Add `sound`; with `last` the clause is then whole. For one thread."""
+        end = self._made + len(sound)
+        self._buffer[self._made : end] = sound
+        self._made = end
+        self.samples = max(self.samples, end)
+        if last:
+            self._buffer = self._buffer[:end].copy()
+            self._buffer.flags.writeable = False
+            self.samples = end
+            self.whole = True
+
+
+class Making:
+    """A clause that a voice is at work on; the same for all who want the same words. Safe to use from several threads.
+
+    `Voice.begin` hands it out with its first sound, `more` adds to it until `clause.whole`."""
+
+    def __init__(self, clause: Clause, key: str, rendering: Rendering | None) -> None:
+        self.clause = clause
+        self.key = key
+        self.rendering = rendering
+        """What is left to do; None where the clause is whole."""
+        self.lock = threading.Lock()
 
 
 class Voice:
     """One voice. Safe to use from several threads."""
 
-    def __init__(self, name: str, folder: Path, threads: int = 2, memory: int = 512, keep: Path | None = None) -> None:
-        """`memory` clauses are kept in memory; on disk as many as are asked for, in `keep` (None: nowhere)."""
-        settings = json.loads((folder / "voice.onnx.json").read_text(encoding="utf-8"))
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        threads: int = 2,
+        memory: int = 512,
+        keep: Path | None = None,
+        device: str = "cpu",
+    ) -> None:
+        """`memory` clauses are kept in memory; on disk as many as are asked for, in `keep` (None: nowhere). Run on
+        `threads` cores, or on `cuda`.
+
+        The voice's graph is split first where that was not done before (a second or two, see `mouth.split`). Raises
+        MouthUnfit where it cannot be."""
+        split = split_of(folder, name)
         self.name = name
-        self._rate_hz = int(settings["audio"]["sample_rate"])
-        self._ids: dict[str, list[int]] = settings["phoneme_id_map"]
-        inference = settings["inference"]
-        self._scales = np.array([inference["noise_scale"], inference["length_scale"], inference["noise_w"]], np.float32)
-        self._phonemes = Phonemes(settings["espeak"]["voice"])
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # Threads that spin between runs would take the cores from recognition.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = ort.InferenceSession(folder / "voice.onnx", options, providers=["CPUExecutionProvider"])
+        self.batch = BUCKETS[-1] if device == "cuda" else 1
+        """Clauses that `advance` is best given at once; on a processor one after the other is as quick."""
+        self._spelling = Spelling(folder)
+        self._graphs = MouthGraphs(split.folder, threads, device)
+        self._level = split.level
         self._kept: OrderedDict[str, Pcm] = OrderedDict()
+        self._begun: OrderedDict[str, Making] = OrderedDict()
         self._memory = memory
         self._keep = keep
         self._lock = threading.Lock()
 
     @classmethod
-    def load(cls, name: str = "joe", threads: int = 2) -> Voice:
+    def load(cls, name: str = "joe", threads: int = 2, device: str = "cpu") -> Voice:
         """The voice `name` of the weights registry, run on `threads` cores, warmed up.
 
         Raises `WeightsMissing` where it was not pulled."""
-        voice = cls(name, weights.path(name), threads, keep=weights.cache() / "speech" / name)
-        voice._synthesise("Ready.")
+        voice = cls(name, weights.path(name), threads, keep=weights.cache() / "speech" / name, device=device)
+        making = voice._making("Ready.", "")
+        while making.rendering is not None:
+            voice.advance([making])
         return voice
 
     def speak(self, text: str) -> Iterator[Clause]:
-        """`text` as speech, one clause after the other, each as soon as it is there."""
+        """`text` as speech, one whole clause after the other, each as soon as it is there."""
         for words in clauses(text):
             clause = self.clause(words)
             if len(clause.audio):
@@ -92,47 +144,100 @@ class Voice:
         return np.concatenate(pieces[:-1]) if pieces else np.zeros(0, np.int16)
 
     def clause(self, text: str) -> Clause:
-        """One clause as speech, from what is kept or made now (about 1/30 of its length on two idle cores)."""
+        """One whole clause as speech, from what is kept or made now (about 1/15 of its length on an idle core)."""
+        making = self.begin(text)
+        while self.more(making):
+            pass
+        return making.clause
+
+    def begin(self, text: str) -> Making:
+        """One clause with its first sound, or whole where it was said before: to be finished with `more`, by whoever
+        and whenever. Takes about 30 ms on an idle core, however long the clause."""
         key = self._key(text)
-        audio = self._remembered(key)
-        if audio is None:
-            audio = self._from_disk(key)
-            if audio is None:
-                audio = self._synthesise(text)
-            audio.flags.writeable = False
-            with self._lock:
-                self._kept[key] = audio
-                while len(self._kept) > self._memory:
-                    self._kept.popitem(last=False)
-        pause_ms = _PAUSE_MS.get(text.rstrip("\"')")[-1:], 60)
-        return Clause(text, audio, RATE_HZ * pause_ms // 1000)
+        with self._lock:
+            making = self._begun.get(key)
+        if making is None:
+            audio = self._remembered(key)
+            if audio is None and (audio := self._from_disk(key)) is not None:
+                self._remember(key, audio)
+            making = (
+                Making(Clause(text, audio, _pause(text)), key, None) if audio is not None else self._making(text, key)
+            )
+            if making.rendering is not None:
+                with self._lock:
+                    making = self._begun.setdefault(key, making)
+                    while len(self._begun) > _MOST_BEGUN:
+                        self._begun.popitem(last=False)
+        while not len(making.clause.audio) and self.more(making):
+            pass
+        return making
+
+    def more(self, making: Making) -> bool:
+        """Add the next piece to a clause begun here; False where it is whole."""
+        self.advance([making])
+        return making.rendering is not None
+
+    def advance(self, makings: Sequence[Making]) -> None:
+        """Add the next piece to each of several clauses begun here, decoded in one run."""
+        # One that another thread is at work on gets its piece there.
+        mine = {id(making): making for making in makings if making.lock.acquire(blocking=len(makings) == 1)}
+        try:
+            going = [(making, making.rendering) for making in mine.values() if making.rendering is not None]
+            try:
+                pieces = advance(self._graphs, [rendering for _, rendering in going])
+            except Exception:
+                for making, _ in going:  # nobody should wait for the rest
+                    making.rendering = None
+                    making.clause.append(np.zeros(0, np.int16), last=True)
+                    self._forget(making)
+                raise
+            for (making, rendering), piece in zip(going, pieces, strict=True):
+                making.clause.append(piece, last=rendering.over)
+                if rendering.over:
+                    making.rendering = None
+                    self._finished(making)
+        finally:
+            for making in mine.values():
+                making.lock.release()
 
     def prepare(self, text: str) -> None:
         """Make `text` now and keep it on disk too: for what is said in every call."""
         for clause in clauses(text):
             self._to_disk(self._key(clause), self.clause(clause).audio)
 
+    def _making(self, text: str, key: str) -> Making:
+        spelled = self._spelling.spell(text)
+        if spelled is None:
+            return Making(Clause(text, np.zeros(0, np.int16), _pause(text)), key, None)
+        draft = self._graphs.encode(spelled.ids, self._spelling.scales)
+        rendering = Rendering(self._graphs, spelled, draft, self._spelling.rate_hz, self._level)
+        return Making(Clause.growing(text, _pause(text), rendering.most, rendering.expected), key, rendering)
+
+    def _finished(self, making: Making) -> None:
+        if making.key:
+            self._remember(making.key, making.clause.audio)
+        self._forget(making)
+
+    def _forget(self, making: Making) -> None:
+        with self._lock:
+            if self._begun.get(making.key) is making:
+                del self._begun[making.key]
+
     def _key(self, text: str) -> str:
         return hashlib.sha256(f"{_MADE_AS}\0{self.name}\0{text}".encode()).hexdigest()
+
+    def _remember(self, key: str, audio: Pcm) -> None:
+        audio.flags.writeable = False
+        with self._lock:
+            self._kept[key] = audio
+            while len(self._kept) > self._memory:
+                self._kept.popitem(last=False)
 
     def _remembered(self, key: str) -> Pcm | None:
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
             return self._kept.get(key)
-
-    def _synthesise(self, text: str) -> Pcm:
-        sounds = self._phonemes.of(as_spoken(text))
-        if not any(symbol.isalpha() for symbol in sounds):
-            return np.zeros(0, np.int16)
-        ids = [*self._ids["^"], *self._ids["_"]]
-        for symbol in sounds:
-            if symbol in self._ids:
-                ids += [*self._ids[symbol], *self._ids["_"]]
-        row = np.array([ids + self._ids["$"]], np.int64)
-        feeds = {"input": row, "input_lengths": np.array([row.shape[1]], np.int64), "scales": self._scales}
-        sound = np.asarray(self._session.run(None, feeds)[0], np.float32).reshape(-1)
-        return _finish(resample(sound, self._rate_hz, RATE_HZ))
 
     def _from_disk(self, key: str) -> Pcm | None:
         if self._keep is None:
@@ -156,24 +261,6 @@ class Voice:
             return  # a full or read-only disk costs time at the next start, nothing else
 
 
-def _finish(sound: npt.NDArray[np.float32]) -> Pcm:
-    """Cut the silence around the speech, bring it to level, fade its ends."""
-    frame = RATE_HZ // 100
-    whole = len(sound) // frame * frame
-    power = np.sqrt((sound[:whole].reshape(-1, frame) ** 2).mean(axis=1)) if whole else np.zeros(0, np.float32)
-    loud = np.flatnonzero(power > power.max(initial=0.0) * 0.02)
-    if not len(loud):
-        return np.zeros(0, np.int16)
-    # 20 ms of what is softer before and 40 ms behind keep the breath of an f or the end of an s.
-    sound = sound[max(0, loud[0] - 2) * frame : (loud[-1] + 5) * frame]
-    speech = power[power > power.max() * 0.1]
-    gain = min(_LEVEL / float(np.sqrt((speech**2).mean())), _PEAK / float(np.abs(sound).max()) * 1.5)
-    sound = sound * gain
-    over = np.abs(sound) > _PEAK * 0.8
-    sound[over] = np.sign(sound[over]) * (
-        _PEAK * 0.8 + 0.2 * _PEAK * np.tanh((np.abs(sound[over]) - _PEAK * 0.8) / (0.2 * _PEAK))
-    )
-    ramp = np.linspace(0.0, 1.0, min(_FADE, len(sound)), dtype=np.float32)
-    sound[: len(ramp)] *= ramp
-    sound[len(sound) - len(ramp) :] *= ramp[::-1]
-    return np.round(sound * 32767).astype(np.int16)
+def _pause(text: str) -> int:
+    """Samples of silence due behind a clause."""
+    return RATE_HZ * _PAUSE_MS.get(text.rstrip("\"')")[-1:], 60) // 1000
