@@ -12,7 +12,6 @@ import os
 import queue
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Generic, TypeVar, cast
 
 import numpy as np
@@ -20,15 +19,14 @@ import structlog
 
 from offhook.speech.contract import RATE_HZ, Delivery, Hop, MindFactory, Persona, Step
 from offhook.speech.conversation import Conversation, Listener
-from offhook.speech.crew import Crew
 from offhook.speech.floor import Floor, Parts, Result, StageTimes
 from offhook.speech.turns import TurnOptions
+from offhook.speech.uttering import Mouths
 from offhook.speech.voice import Voice
 from offhook.speech.voiceactivity import VoiceActivity
 
 _log = structlog.get_logger(__name__)
 
-_AHEAD = 9  # urgency of synthesis: after all that a caller waits for
 
 L = TypeVar("L", bound=Listener)
 
@@ -47,7 +45,7 @@ class Conversing(abc.ABC, Generic[L]):
         self.capacity = min(slots, calls or 2 * (os.cpu_count() or 1))
         self.times = StageTimes()
         self._voices = voices
-        self._mouths = Crew("mouth", 1)
+        self._mouths = Mouths()
         self._minds = ThreadPoolExecutor(max_workers=slots, thread_name_prefix="mind")
         self._parts = Parts(activity, self._mouths, self._minds, turns, self.times)
         self._conversations: list[Conversation[L] | None] = [None] * slots
@@ -95,7 +93,7 @@ class Conversing(abc.ABC, Generic[L]):
             _log.warning("persona not rehearsed", agent=persona.name, why=str(error))
             return
         for phrase in mind.phrases():
-            self._mouths.do(partial(voice.prepare, phrase), urgency=_AHEAD)
+            self._mouths.prepare(phrase, voice)
 
     def deliver(self, slot: int, delivery: Delivery) -> None:
         """Hand on a tool's answer or keys; without a conversation it is dropped."""

@@ -12,19 +12,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import partial
 
 from offhook.speech import contract
 from offhook.speech.contract import RATE_HZ, Act, Event, Expected, Keys, Mind, MindFactory, Pcm, Persona, ToolResult
-from offhook.speech.crew import Crew
 from offhook.speech.playout import Began, Playout, Utterance
-from offhook.speech.saying import clauses
 from offhook.speech.thinking import ActMade, MindFailed, MindReady, Thinking, Thought
 from offhook.speech.turns import TurnClock, TurnOptions
+from offhook.speech.uttering import Mouths
 from offhook.speech.voice import Clause, Voice
 from offhook.speech.voiceactivity import VoiceActivity
-
-_FIRST, _LATER, _SOON, _AHEAD = 0, 1, 2, 9  # urgency of synthesis
 
 
 class StageTimes:
@@ -46,7 +42,7 @@ class Parts:
     """What the conversations of one model share."""
 
     activity: VoiceActivity
-    mouths: Crew
+    mouths: Mouths
     minds: Executor
     turns: TurnOptions
     times: StageTimes
@@ -307,7 +303,7 @@ class Floor:
         elif isinstance(result, MindReady):
             self.vocabulary = result.vocabulary
             for phrase in result.phrases:
-                self.parts.mouths.do(partial(self._voice.prepare, phrase), _AHEAD)
+                self.parts.mouths.prepare(phrase, self._voice)
         else:
             self._waiting.calls = 0
             self._finish = contract.Finish("failed", result.why)
@@ -333,40 +329,28 @@ class Floor:
 
     def prepare(self, text: str) -> None:
         """Have the beginning of `text` made, as it may be said next."""
-
-        def job() -> None:
-            for clause in clauses(text)[:1]:
-                self._voice.clause(clause)
-
-        self.parts.mouths.do(job, _SOON)
+        self.parts.mouths.foresee(text, self._voice)
 
     def _say(self, text: str) -> None:
         utterance = Utterance(self._utterances, " ".join(text.split()))
         self._utterances += 1
         self.said = utterance.text
         self.playout.say(utterance)
-        parts, times = clauses(utterance.text), self.parts.times
-        if not parts:
-            utterance.whole = True
-            return
+        asked = time.perf_counter()
+        first = True
 
-        def job(index: int) -> None:
-            if utterance.dropped:
-                return
-            began = time.perf_counter()
-            try:
-                clause = self._voice.clause(parts[index])
-            except Exception as error:
-                self.post(JobFailed(f"synthesis failed: {type(error).__name__}: {error}"))
-                raise
-            if index == 0:
-                times.add("speak", began)
-            last = index == len(parts) - 1
+        def made(clause: Clause | None, last: bool) -> None:
+            nonlocal first
+            if first:
+                self.parts.times.add("speak", asked)
+                first = False
             self.post(ClauseMade(utterance, clause, last))
-            if not last:
-                self.parts.mouths.do(partial(job, index + 1), _LATER)
 
-        self.parts.mouths.do(partial(job, 0), _FIRST)
+        def failed(error: Exception) -> None:
+            self.post(JobFailed(f"synthesis failed: {type(error).__name__}: {error}"))
+            self.post(ClauseMade(utterance, None, last=True))
+
+        self.parts.mouths.utter(utterance, self._voice, made, failed)
 
     def speak(self, played: int, room: Pcm) -> tuple[int, bool, bool]:
         """`played` samples have reached the caller. Fills `room` with what is to be queued; answers how many samples
