@@ -34,10 +34,11 @@ class Caller:
 
 
 class Line:
-    """`callers[i]` talks to slot i of `model`."""
+    """`callers[i]` talks to slot i of `model`, `speed` times as fast as people do."""
 
-    def __init__(self, model: SpeechModel) -> None:
+    def __init__(self, model: SpeechModel, speed: float = 1.0) -> None:
         self.model = model
+        self._speed = speed
         self.callers = [Caller() for _ in range(model.slots)]
         self.events: list[Event] = []
         self.at: list[int] = []
@@ -85,7 +86,7 @@ class Line:
 
     def _tick(self) -> None:
         self.now += TICK_SAMPLES
-        wait = self._start + self.now / RATE_HZ - time.monotonic()
+        wait = self._start + self.now / RATE_HZ / self._speed - time.monotonic()
         if wait > 0:
             time.sleep(wait)
         else:

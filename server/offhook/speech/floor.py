@@ -182,6 +182,10 @@ class Floor:
         """Report the words of the turn in progress."""
         self.events.append(contract.WordsHeard(self.slot, words, self.clock.turn_start, end, final))
 
+    def heard_before(self, words: str, start: int, end: int) -> None:
+        """Report the words of an earlier turn, between those positions of the caller's stream."""
+        self.events.append(contract.WordsHeard(self.slot, words, start, end, final=True))
+
     def dismiss(self, why: str) -> None:
         """It was no turn: the agent goes on where it was."""
         self.events.append(contract.TurnEnded(self.slot, self.clock.speech_end, self.now, why))
@@ -318,7 +322,9 @@ class Floor:
             self._waiting.tools += 1
             self.events.append(contract.ToolWanted(slot, act.id, act.tool, act.arguments))
         elif isinstance(act, contract.Decide):
-            scores = {**self._figures, **act.scores} if current and made.words else act.scores
+            scores = act.scores
+            if current and self._figures:  # they are of the turn, and told with the first decision on it
+                scores, self._figures = {**self._figures, **act.scores}, {}
             self.events.append(contract.Decided(slot, act.kind, act.skill, act.facts, scores, made.words))
         elif isinstance(act, contract.Achieve):
             self.events.append(contract.OutcomeReached(slot, act.outcome, act.evidence))

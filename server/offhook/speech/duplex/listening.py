@@ -39,7 +39,7 @@ class Opening:
     speaking: bool
     """Whether the agent is speaking while the caller begins."""
     back: int
-    """Whole hops heard already that belong to the turn: 3 where it began in the last hop."""
+    """Hops heard already that the row begins with: those of the turn so far, and a few from before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +53,15 @@ class Writing:
     """Probability of its least likely token so far, 0..1."""
 
 
+NOTHING = Writing("", False, 1.0)
+"""A branch not begun."""
+
+
 class Listening(Protocol):
     """Rows of a duplex model, one a slot. Called from one thread."""
 
     most_hops: int
     """Hops that one turn can hold; a longer one must be begun anew."""
-    most_at_once: int
-    """Hops that one `listen` can take in; what waits longer takes several calls."""
 
     def hear(self, slots: Sequence[int], audio: Pcm) -> None:
         """One hop more of each of `slots`, [len(slots), 1280]: kept, and computed no further than its spectrum."""
@@ -68,7 +70,7 @@ class Listening(Protocol):
         """Begin a turn in each of `slots`, forgetting the turn before."""
 
     def listen(self, slots: Sequence[int]) -> tuple[npt.NDArray[np.float32], Vector]:
-        """Take in what was heard since, at least one hop in each of `slots`: probabilities of `Heard`'s members
+        """Take in all that was heard since, at least one hop in each of `slots`: probabilities of `Heard`'s members
         [n, 4], and meanings [n, 384]. Both branches begin anew."""
 
     def gist(self, slots: Sequence[int]) -> Sequence[Writing]:

@@ -1,0 +1,309 @@
+"""The duplex model's listener: one caller's row of the model, and what its states mean for who has the floor.
+
+While the caller speaks, each hop goes into the row, and the model says how likely they are done. When that is likely
+enough an answer is made ready (`speculation`); when the policy (`turns`) says so it is given, and the words are written
+down afterwards, for the record. What is computed, and when, is `batch`'s business: it asks each listener what it needs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+import numpy.typing as npt
+
+from offhook.speech.contract import HOP_SAMPLES, RATE_HZ, Pcm, Reading, UnderstandingMind, Understood, Vector
+from offhook.speech.duplex.listening import NOTHING, Heard, Opening, Writing
+from offhook.speech.duplex.speculation import Guess, Guesses, Stage, Stretch
+from offhook.speech.duplex.turns import EndOptions, Pause, Verdict, judge
+from offhook.speech.floor import Floor, ListenerJob
+from offhook.speech.thinking import Thinking
+
+_BEFORE = 3  # hops before the turn began that its row begins with
+_FORESEEN = 2  # sentences made ready
+_LATE = RATE_HZ  # words that an answer is still ahead of are written down in any case after this
+
+
+class Branch(Enum):
+    """What a row is to write."""
+
+    GIST = "gist"
+    WORDS = "words"
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """From which cosine on a meaning is likely and sure: the trained model's own measure."""
+
+    likely: float = 0.36
+    sure: float = 0.52
+
+
+@dataclass(slots=True)
+class _Transcript:
+    """Words of a turn that is over, written down while the agent answers already."""
+
+    start: int
+    end: int
+    before: str
+    """Written from rows that were full."""
+    writing: Writing = NOTHING
+
+
+class DuplexListener:
+    """Hears one caller. See `conversation.Listener`."""
+
+    def __init__(self, floor: Floor, options: EndOptions, scale: Scale, most_hops: int, guesses: Guesses) -> None:
+        self.floor = floor
+        self.fresh: Pcm | None = None
+        """The newest hop, until it is taken by whoever computes."""
+        self._options = options
+        self._scale = scale
+        self._most_hops = most_hops
+        self._guesses = guesses
+        self._clock = floor.clock
+        self._opening = False  # the row is to begin
+        self._open = False  # it has begun
+        self._length = 0  # hops in it, those not listened to yet among them
+        self._unheard = 0  # hops not listened to yet
+        self._states: npt.NDArray[np.float32] | None = None
+        self._meaning: Vector | None = None
+        self._guess: Guess | None = None
+        self._before: list[Stretch] = []
+        self._full = False  # the row is to be settled, and begun anew
+        self._overdue = False  # the turn has lasted long enough
+        self._transcript: _Transcript | None = None
+
+    @property
+    def slot(self) -> int:
+        return self.floor.slot
+
+    # --- called by the conversation
+
+    def hear(self, audio: Pcm) -> None:
+        self.fresh = audio
+        if self._open or self._opening:
+            self._unheard += 1
+            self._length += 1
+
+    def began(self) -> None:
+        self._write_down()  # as far as it came: the row is wanted
+        self._guess, self._before = None, []
+        self._full = self._overdue = False
+        self._begin_row(_BEFORE + -(-(self.floor.now - self._clock.turn_start) // HOP_SAMPLES))
+
+    def consider(self) -> None:
+        if not self._clock.in_turn:
+            return
+        guess, options = self._guess, self._options
+        if guess is not None and guess.outlived(self._clock.speech_end, options.tail_ms):
+            self._drop()
+        length_ms = (self.floor.now - self._clock.turn_start) * 1000 / RATE_HZ
+        self._overdue = length_ms >= self.floor.parts.turns.longest_turn_ms
+        self._decide()
+
+    # --- called by whoever computes
+
+    def opening(self) -> Opening | None:
+        """How the row is to begin, where it is."""
+        if not self._opening:
+            return None
+        said = self.floor.expected.said if self.floor.expected is not None else ""
+        return Opening(said or self.floor.said, self.floor.turn.broke_in, self._length)
+
+    def opened(self) -> None:
+        """The row has begun."""
+        self._opening, self._open = False, True
+
+    @property
+    def due(self) -> bool:
+        """There is something to listen to, and nothing being written from what was."""
+        writing = self._guess is not None and self._guess.stage is Stage.WRITING
+        return self._open and self._clock.in_turn and self._unheard > 0 and not writing
+
+    def listened(self, states: npt.NDArray[np.float32], meaning: Vector) -> None:
+        """All that was heard is in the row: `states` [4], `meaning` [384]."""
+        self._states, self._meaning, self._unheard = states, meaning, 0
+        self._full |= self._length >= self._most_hops
+        self._decide()
+
+    @property
+    def writes(self) -> Branch | None:
+        """What a caller waits for to be written."""
+        guess = self._guess
+        if guess is None or guess.stage is not Stage.WRITING:
+            return None
+        return Branch.WORDS if guess.in_words else Branch.GIST
+
+    @property
+    def transcribes(self) -> bool:
+        """Whether words are to be written that nobody waits for: once the answer is on its way, which they would only
+        hold up, or there is none."""
+        if self._transcript is None:
+            return False
+        late = self.floor.now - self._transcript.end >= _LATE
+        return late or self.floor.playout.audible or not self.floor.busy
+
+    def wrote(self, writing: Writing) -> None:
+        """One token more."""
+        guess = self._guess
+        if guess is not None and guess.stage is Stage.WRITING:
+            guess.writing = writing
+            if writing.over:
+                self._written(guess)
+        elif self._transcript is not None:
+            self._transcript.writing = writing
+            if writing.over:
+                self._write_down()
+
+    # --- deciding
+
+    def _decide(self) -> None:
+        """What the turn needs, with what is known now."""
+        states, meaning, clock, options = self._states, self._meaning, self._clock, self._options
+        if states is None or meaning is None or not clock.in_turn or self._opening:
+            return
+        ended = float(states[Heard.ENDED])
+        self._mind_the_agent(states)
+        guess = self._guess
+        if guess is None:
+            quiet = clock.silence_ms >= options.guess_ms and self._unheard == 0
+            if ended >= options.guess or quiet or self._full or self._overdue:
+                self._begin_guess(meaning)
+            return
+        if guess.stage is not Stage.READY:
+            return
+        if self._full and clock.silence_ms < options.settled_ms:
+            self._settle(guess)
+            return
+        if self._overdue:
+            self._end(guess, ended, f"a turn of {self.floor.parts.turns.longest_turn_ms} ms")
+            return
+        if not clock.silence:
+            return
+        turn = self.floor.turn
+        over_agent = turn.broke_in and not turn.over_question
+        pause = Pause(clock.silence_ms, ended, float(states[Heard.BACKCHANNEL]), guess.complete, over_agent)
+        match judge(pause, options):
+            case Verdict.OVER:
+                figures = f"ended {ended:.0%}, complete {guess.complete:.0%}"
+                self._end(guess, ended, f"{clock.silence_ms:.0f} ms of silence, {figures}")
+            case Verdict.BACKCHANNEL:
+                self._dismiss(f"backchannel {states[Heard.BACKCHANNEL]:.0%}")
+            case Verdict.ASIDE:
+                self._dismiss(f"not meant for the agent, ended {ended:.0%}")
+
+    def _mind_the_agent(self, states: npt.NDArray[np.float32]) -> None:
+        """Over the agent's voice: whether it goes on, as this is not meant for it."""
+        turn, options = self.floor.turn, self._options
+        if not turn.broke_in:
+            return
+        meant = float(states[Heard.INTERRUPTED] + states[Heard.ENDED])
+        heard_ms = (self.floor.now - self._clock.turn_start) * 1000 / RATE_HZ
+        if turn.noise and meant >= 2 * options.meant:
+            self.floor.listen_after_all()
+        elif not turn.noise and meant < options.meant and heard_ms >= options.unmeant_ms and self._unheard == 0:
+            self.floor.go_on()
+
+    def _begin_guess(self, meaning: Vector) -> None:
+        expected = self.floor.expected
+        heard = self.floor.now - self._unheard * HOP_SAMPLES
+        self._guess = Guess(heard, meaning, in_words=expected is None or expected.words)
+        self._guesses.made += 1
+
+    def _drop(self) -> None:
+        self._guess = None
+        self._guesses.void += 1
+
+    def _written(self, guess: Guess) -> None:
+        """Have the mind look at it, and the voice make what it would say."""
+        guess.stage = Stage.WEIGHING
+        floor, ended = self.floor, float(self._states[Heard.ENDED]) if self._states is not None else 0.0
+        heard = guess.understood(self._before, ended, self._scale.likely, self._scale.sure)
+
+        def job() -> None:
+            reading, foreseen = _look(floor.thinking, heard, guess.in_words)
+            floor.post(ListenerJob(lambda: self._weighed(guess, reading, foreseen)))
+
+        floor.parts.minds.submit(job)
+
+    def _weighed(self, guess: Guess, reading: Reading | None, foreseen: tuple[str, ...]) -> None:
+        if guess is not self._guess:
+            return  # the caller has spoken on
+        guess.stage = Stage.READY
+        guess.complete = reading.complete if reading is not None else 0.5
+        for text in foreseen[:_FORESEEN]:
+            self.floor.prepare(text)
+        self._decide()
+
+    def _settle(self, guess: Guess) -> None:
+        """The row is full and the caller speaks on: keep what it holds, and begin another."""
+        self._before.append(Stretch(guess.writing.text, guess.meaning))
+        self._guess, self._full = None, False
+        self._begin_row(max(1, self._unheard))
+
+    def _begin_row(self, back: int) -> None:
+        self._opening, self._open = True, False
+        self._length = self._unheard = back
+        self._states = self._meaning = None
+
+    # --- the end of a turn
+
+    def _end(self, guess: Guess, ended: float, why: str) -> None:
+        heard = guess.understood(self._before, ended, self._scale.likely, self._scale.sure)
+        figures = {"ended": round(ended, 3), "complete": round(guess.complete, 3)}
+        if heard.words:
+            figures["words" if guess.in_words else "gist"] = round(guess.writing.likelihood, 3)
+        words = heard.words
+        if guess.in_words:
+            self.floor.heard(words, self._clock.speech_end, final=True)
+        else:
+            self._transcribe()
+        self._close_row()
+        if self.floor.expected is None:
+            self.floor.end_turn(why, words, lambda mind: mind.hear(words), figures)
+        else:
+            self.floor.end_turn(
+                why,
+                words,
+                lambda mind: mind.understand(heard) if isinstance(mind, UnderstandingMind) else mind.hear(words),
+                figures,
+            )
+
+    def _dismiss(self, why: str) -> None:
+        self._transcribe()
+        self._close_row()
+        self.floor.dismiss(why)
+
+    def _transcribe(self) -> None:
+        """Have the words written down for the record. Of rows that were full there is the gist only."""
+        before = " ".join(filter(None, (stretch.words for stretch in self._before)))
+        self._transcript = _Transcript(self._clock.turn_start, self._clock.speech_end, before)
+
+    def _write_down(self) -> None:
+        done, self._transcript = self._transcript, None
+        if done is not None and (text := f"{done.before} {done.writing.text}".strip()):
+            self.floor.heard_before(text, done.start, done.end)
+
+    def _close_row(self) -> None:
+        self._guess, self._before = None, []
+        self._open = self._opening = False
+        self._length = self._unheard = 0
+        self._states = self._meaning = None
+
+
+def _look(thinking: Thinking, heard: Understood, in_words: bool) -> tuple[Reading | None, tuple[str, ...]]:
+    """What a mind makes of it, and would say to it. From any thread."""
+
+    def reading(mind: object) -> tuple[Reading | None, tuple[str, ...]]:
+        if isinstance(mind, UnderstandingMind):
+            return mind.weigh(heard), tuple(mind.foresee(heard))
+        return None, ()
+
+    if in_words and not heard.words:
+        return Reading(0.0, None, {}), ()
+    found = thinking.look(reading)
+    if found is not None and found[0] is not None:
+        return found
+    return (thinking.read(heard.words) if heard.words else None), ()

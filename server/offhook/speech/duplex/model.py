@@ -1,0 +1,97 @@
+"""The duplex model behind the contract of a speech model: speech heard and answered with no transcript in between.
+
+Ear and mind take in the callers of all slots as one batch, in the thread that steps, so that the times of its steps
+tell how many calls it can hold; agents' logic and mouth are the ones the cascade has. Knows no weights' layout: that
+is the runtime's (`Listening`). Nothing here knows a telephone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from offhook.speech.contract import HOP_SAMPLES
+from offhook.speech.conversing import Conversing
+from offhook.speech.duplex.batch import Batch
+from offhook.speech.duplex.listener import DuplexListener, Scale
+from offhook.speech.duplex.listening import Listening, Opening
+from offhook.speech.duplex.speculation import Guesses
+from offhook.speech.duplex.turns import EndOptions
+from offhook.speech.floor import Floor
+from offhook.speech.turns import TurnOptions
+from offhook.speech.voice import Voice
+from offhook.speech.voiceactivity import VoiceActivity
+
+
+@dataclass(frozen=True, slots=True)
+class DuplexOptions:
+    """What an operator may set; names and defaults of the `options` of `DuplexModel.load`."""
+
+    voices: tuple[str, ...] = ("joe",)
+    """Voices of the weights registry to load; a persona with another is refused."""
+    device: str = "cpu"
+    """`cpu` or `cuda`: what `offhook models build --device` was run for."""
+    threads: int = 2
+    """Cores for one step of ear and mind; on the CPU only."""
+    voice_threads: int = 1
+    """Cores for one clause."""
+    calls: int = 0
+    """Conversations at most; 0: as many as there are slots. How many are taken is measured, not set."""
+    budget_ms: float = 40.0
+    """A step writes tokens for no longer than this."""
+    minds: tuple[str, ...] = ()
+    """Modules to import when loading rather than at the first call."""
+    turns: TurnOptions = field(default_factory=TurnOptions)
+    """When a turn begins, and silence and keys; when one ends is `end`'s."""
+    end: EndOptions = field(default_factory=EndOptions)
+    """When a turn is over."""
+    scale: Scale = field(default_factory=Scale)
+    """How near a meaning has to be to an agent's examples."""
+
+
+class DuplexModel(Conversing[DuplexListener]):
+    """Serves `slots` conversations by the duplex model. See `contract.SpeechModel`."""
+
+    def __init__(
+        self,
+        slots: int,
+        options: DuplexOptions,
+        activity: VoiceActivity,
+        listening: Listening,
+        voices: Mapping[str, Voice],
+    ) -> None:
+        super().__init__(slots, options.calls or slots, options.turns, activity, voices)
+        self.guesses = Guesses()
+        """Answers made ready before the end of a turn was sure."""
+        self._options = options
+        self._listening = listening
+        self._batch = Batch(listening, options.budget_ms, self.times)
+
+    def rehearsal(self, rows: int) -> None:
+        """The work of a step with `rows` callers in the middle of a turn, for the scheduler to time. Only before the
+        first call: it uses their slots."""
+        slots = range(min(rows, self.slots))
+        self._listening.hear(slots, np.zeros((len(slots), HOP_SAMPLES), np.int16))
+        self._listening.begin(slots, [Opening("How can I help you?", False, 1)] * len(slots))
+        self._listening.listen(slots)
+        for slot in slots:
+            self._listening.forget(slot)
+
+    def release(self, slot: int) -> None:
+        """End the slot's conversation, if there is one; nothing of what it heard stays."""
+        super().release(slot)
+        self._listening.forget(slot)
+
+    def _work(self) -> None:
+        self._batch.work([each.listener for _, each in self._held() if not each.listener.floor.done])
+        self._collect()  # what is ready by now is said in this step
+
+    def _listener(self, floor: Floor) -> DuplexListener:
+        options = self._options
+        return DuplexListener(floor, options.end, options.scale, self._listening.most_hops, self.guesses)
+
+    def _check_language(self, language: str) -> None:
+        if language.split("-")[0].lower() != "en":
+            raise ValueError(f"the duplex model has learnt English only, not {language!r}; use the cascade")

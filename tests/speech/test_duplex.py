@@ -1,0 +1,498 @@
+"""Conversations with the duplex model: whose turn it is, what is made ready early, and what the record says of it.
+
+The voice, the voice activity and the minds' threads are the real ones; what a caller means is told by a stand-in, so
+that turn taking is tested and not a model's hearing. The line runs four times faster than life.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+import pytest
+
+from offhook import weights
+from offhook.speech import contract
+from offhook.speech.contract import (
+    HOP_SAMPLES,
+    RATE_HZ,
+    Act,
+    Decided,
+    Done,
+    Event,
+    Expected,
+    Interrupted,
+    Json,
+    Keys,
+    Memo,
+    Pcm,
+    Persona,
+    Reading,
+    Say,
+    SpeechStarted,
+    ToolResult,
+    ToolWanted,
+    TurnEnded,
+    TurnStarted,
+    Understood,
+    WordsHeard,
+    WordsSpoken,
+)
+from offhook.speech.duplex.model import DuplexModel, DuplexOptions
+from offhook.speech.duplex.turns import EndOptions, Pause, Verdict, judge
+from offhook.speech.options import read_options
+from offhook.speech.voiceactivity import VoiceActivity
+from tests.speech.hearing import Meant, StandIn
+from tests.speech.line import Line
+from tests.speech.voices import our_voice, over_g711, spoken
+
+GREETING = "Order desk, how can I help?"
+STORY = "I see. Let me tell you a rather long story about parcels in the rain."
+ORDER, STORIES, BYE, QUESTION = range(4)
+"""Directions of meanings."""
+
+
+class ScriptedMind:
+    """Says what the script has for a meaning; keeps what it was told."""
+
+    made: list[ScriptedMind]
+
+    def __init__(self, persona: Persona) -> None:
+        self.told: list[tuple[str, ...]] = []
+        self.greeting = str(persona.document.get("greeting", GREETING))
+        self.said = self.greeting
+        ScriptedMind.made.append(self)
+
+    def greet(self) -> Iterable[Act]:
+        yield Say(self.greeting)
+
+    def read(self, words: str) -> Reading:
+        return Reading(1.0, None, {})
+
+    def weigh(self, heard: Understood) -> Reading:
+        digits = sum(letter.isdigit() for letter in heard.words)
+        return Reading(0.05 if 0 < digits < 4 else 1.0 if digits else 0.8, None, {})
+
+    def foresee(self, heard: Understood) -> Sequence[str]:
+        return [act.text for act in self._script(heard) if isinstance(act, Say)]
+
+    def expected(self) -> Expected:
+        return Expected(self.said)
+
+    def understand(self, heard: Understood) -> Iterable[Act]:
+        self.told.append(("understand", heard.words, str(int(heard.meaning.argmax()))))
+        yield from self._script(heard)
+
+    def _script(self, heard: Understood) -> Iterator[Act]:
+        yield contract.Decide("skill", "test", {"gist": heard.words}, {"similarity": 0.9})
+        direction = int(heard.meaning.argmax())
+        if direction == ORDER:
+            yield contract.UseTool("t1", "lookup", {"order": heard.words})
+        elif direction == BYE:
+            yield Say("Goodbye, and thank you for calling.")
+            yield contract.Finish("resolved", "the caller said goodbye")
+        elif direction == QUESTION:
+            yield Say("Shall I send it to your home address or rather to the office?")
+        else:
+            yield Say(STORY)
+
+    def hear(self, words: str) -> Iterable[Act]:
+        self.told.append(("hear", words))
+        yield Say(STORY)
+
+    def keys(self, digits: str) -> Iterable[Act]:
+        self.told.append(("keys", digits))
+        yield Say("Thank you.")
+
+    def tool(self, result: ToolResult) -> Iterable[Act]:
+        self.told.append(("tool", result.id, str(result.value)))
+        yield Say("It is on its way.")
+
+    def silence(self, times: int) -> Iterable[Act]:
+        self.told.append(("silence", str(times)))
+        yield Say("Are you there?")
+
+    def interrupted(self, heard: str, unsaid: str) -> None:
+        self.told.append(("interrupted", heard, unsaid))
+
+    def vocabulary(self) -> Sequence[str]:
+        return ()
+
+    def phrases(self) -> Sequence[str]:
+        return ("Are you there?", STORY, "It is on its way.")
+
+    def memo(self) -> Mapping[str, Json]:
+        return {"told": len(self.told)}
+
+
+class MindOfWords(ScriptedMind):
+    """One that knows nothing but words."""
+
+    understand = None  # type: ignore[assignment]
+    weigh = None  # type: ignore[assignment]
+    foresee = None  # type: ignore[assignment]
+    expected = None  # type: ignore[assignment]
+
+
+class MindThatWantsWords(ScriptedMind):
+    """One that asks for free text."""
+
+    def expected(self) -> Expected:
+        return Expected(self.said, "text", words=True)
+
+
+def scripted(persona: Persona) -> ScriptedMind:
+    return ScriptedMind(persona)
+
+
+def persona(mind: str = "scripted", language: str = "en-US", greeting: str = GREETING) -> Persona:
+    return Persona("test@1", language, "joe", f"{__name__}:{mind}", {"greeting": greeting})
+
+
+def phone(words: str) -> Pcm:
+    return over_g711(spoken(words, "joe"))
+
+
+@pytest.fixture(scope="module")
+def activity() -> VoiceActivity:
+    try:
+        return VoiceActivity.load()
+    except weights.WeightsMissing as missing:
+        pytest.skip(f"skipped: {missing}")
+
+
+@pytest.fixture
+def ears() -> StandIn:
+    return StandIn()
+
+
+@pytest.fixture
+def model(activity: VoiceActivity, ears: StandIn) -> Iterator[DuplexModel]:
+    assert __name__ in sys.modules
+    voice = our_voice()
+    for text in (GREETING, STORY, "Are you there?", "It is on its way."):
+        voice.prepare(text)
+    options = read_options("duplex", DuplexOptions(), {"turns": {"ask_ms": 3_000, "longest_turn_ms": 8_000}})
+    made = DuplexModel(2, options, activity, ears, {"joe": voice})
+    ScriptedMind.made = []
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def line(model: DuplexModel) -> Line:
+    return Line(model, speed=4.0)
+
+
+def answered(line: Line, slot: int = 0, mind: str = "scripted") -> ScriptedMind:
+    """A conversation in `slot` whose greeting is over; its mind."""
+    line.model.admit(slot, persona(mind))
+    line.until(lambda event: isinstance(event, WordsSpoken) and event.slot == slot)
+    line.run(0.3)
+    return ScriptedMind.made[-1]
+
+
+def in_a_sentence(line: Line, ears: StandIn) -> ScriptedMind:
+    """A conversation in which the agent is in the middle of a long sentence."""
+    mind = answered(line)
+    ears.meant[0] = Meant(words="tell me a story", direction=STORIES)
+    line.say(phone("Tell me a story."))
+    line.until(lambda event: isinstance(event, SpeechStarted))
+    line.run(1.3)
+    return mind
+
+
+def ended(line: Line, limit_s: float = 12.0) -> TurnEnded:
+    event = line.until(lambda event: isinstance(event, TurnEnded), limit_s)
+    assert isinstance(event, TurnEnded)
+    return event
+
+
+def is_final(event: Event) -> bool:
+    return isinstance(event, WordsHeard) and event.final
+
+
+def test_a_turn_is_understood_answered_after_its_tool_and_written_down_afterwards(line: Line, ears: StandIn) -> None:
+    mind = answered(line)
+    ears.meant[0] = Meant("4173", "where is my order 4173", direction=ORDER)
+    line.say(phone("Where is my order four one seven three?"))
+    wanted = line.until(lambda event: isinstance(event, ToolWanted))
+    assert isinstance(wanted, ToolWanted) and wanted.arguments == {"order": "4173"}
+    (turn,) = line.of(TurnEnded)
+    assert isinstance(turn, TurnEnded) and turn.why.endswith("ms of silence, ended 97%, complete 100%")
+    # The voice activity's idea of where speech ended is a frame or three late.
+    assert abs(turn.at - line.callers[0].spoke_until) < RATE_HZ * 0.15
+    assert turn.decided_at - turn.at <= RATE_HZ * 0.3
+    line.model.deliver(0, ToolResult(wanted.id, True, "shipped"))
+    line.until(lambda event: isinstance(event, SpeechStarted))
+    assert not any(is_final(event) for event in line.events), "the answer comes before the record"
+    words = line.until(is_final)
+    (began,) = line.of(TurnStarted)
+    assert isinstance(words, WordsHeard) and isinstance(began, TurnStarted)
+    assert (words.text, words.start, words.end) == ("where is my order 4173", began.at, turn.at)
+    line.until(lambda event: isinstance(event, WordsSpoken))
+    assert mind.told == [("understand", "4173", "0"), ("tool", "t1", "shipped")]
+    (decided,) = line.of(Decided)
+    assert isinstance(decided, Decided) and decided.words == "4173"
+    assert decided.scores == {"ended": 0.97, "complete": 1.0, "gist": 0.9, "similarity": 0.9}
+
+
+def test_the_model_is_told_what_the_agent_said_and_hears_from_before_the_turn(line: Line, ears: StandIn) -> None:
+    answered(line)
+    line.say(phone("Tell me a story."))
+    began = line.until(lambda event: isinstance(event, TurnStarted))
+    line.run(0.1)
+    assert isinstance(began, TurnStarted)
+    ((slot, opening),) = ears.openings
+    assert (slot, opening.said, opening.speaking) == (0, GREETING, False)
+    assert 4 <= opening.back <= 7
+    assert began.at >= ears.rows[0].since * HOP_SAMPLES + 3 * HOP_SAMPLES - HOP_SAMPLES
+
+
+def test_a_caller_who_speaks_on_makes_the_answer_void_and_is_answered_once(
+    line: Line, ears: StandIn, model: DuplexModel
+) -> None:
+    mind = answered(line)
+    # Likely enough to make ready, not to give.
+    ears.meant[0] = Meant(ended=0.4, direction=STORIES)
+    pause = np.zeros(RATE_HZ * 5 // 10, np.int16)
+    line.say(np.concatenate([phone("Tell me a story"), pause, phone("about parcels in the rain.")]))
+    line.until(lambda event: isinstance(event, TurnStarted))
+    line.run(1.6)
+    assert not line.of(TurnEnded)
+    ears.meant[0] = Meant(direction=STORIES)
+    ended(line)
+    line.until(lambda event: isinstance(event, SpeechStarted))
+    assert len(mind.told) == 1 and model.guesses.made >= 2 and model.guesses.void >= 1
+
+
+def test_a_number_broken_off_is_waited_for(line: Line, ears: StandIn) -> None:
+    mind = answered(line)
+    ears.meant[0] = Meant("41", ended=0.85, direction=ORDER)
+    pause = np.zeros(RATE_HZ * 8 // 10, np.int16)
+    line.say(np.concatenate([phone("My number is four, one."), pause, phone("Seven, two.")]))
+    line.until(lambda event: isinstance(event, TurnStarted))
+    line.run(2.2)
+    assert not line.of(TurnEnded)
+    ears.meant[0] = Meant("4172", direction=ORDER)
+    ended(line)
+    line.until(lambda event: isinstance(event, ToolWanted))
+    assert mind.told == [("understand", "4172", "0")]
+
+
+def test_the_caller_cuts_the_agent_off_within_200_ms_and_the_mind_knows_how_far_it_got(
+    line: Line, ears: StandIn
+) -> None:
+    mind = in_a_sentence(line, ears)
+    ears.meant[0] = Meant("no", "no wait", direction=QUESTION)
+    words = phone("No I want to talk about the weather.")
+    speech = line.now + int(np.flatnonzero(np.abs(words.astype(np.int32)) > 300)[0])
+    line.say(words)
+    line.until(lambda event: isinstance(event, TurnStarted))
+    line.run(0.5)
+    after = np.flatnonzero(line.agent()[speech : speech + RATE_HZ // 2])
+    assert (after[-1] + 1) / RATE_HZ * 1000 <= 200
+    interrupted = line.until(lambda event: isinstance(event, Interrupted))
+    assert isinstance(interrupted, Interrupted)
+    assert interrupted.heard.startswith("I see. Let") and interrupted.unsaid.endswith("in the rain.")
+    line.until(lambda event: isinstance(event, SpeechStarted))
+    assert mind.told[-2:] == [("interrupted", interrupted.heard, interrupted.unsaid), ("understand", "no", "3")]
+    assert ears.openings[-1][1].speaking
+
+
+def test_a_listening_sound_does_not_stop_the_story_and_is_not_answered(line: Line, ears: StandIn) -> None:
+    mind = in_a_sentence(line, ears)
+    told = list(mind.told)
+    ears.meant[0] = Meant(words="uh-huh", ended=0.1, addressed=0.1, backchannel=0.9)
+    line.say(phone("Okay."))
+    assert ended(line).why.startswith("backchannel 8")
+    finished = line.until(lambda event: isinstance(event, WordsSpoken), 15)
+    assert isinstance(finished, WordsSpoken) and finished.text == STORY
+    assert mind.told == told and not line.of(Interrupted)
+
+
+def test_talk_with_somebody_else_lets_the_agent_speak_on(line: Line, ears: StandIn) -> None:
+    mind = in_a_sentence(line, ears)
+    told = list(mind.told)
+    ears.meant[0] = Meant(words="where did you put the letter", ended=0.02, addressed=0.05)
+    line.say(phone("Honey, where did you put the letter?"))
+    finished = line.until(lambda event: isinstance(event, WordsSpoken), 15)
+    assert isinstance(finished, WordsSpoken) and finished.text == STORY
+    assert "not meant for the agent" in (ended(line).why if len(line.of(TurnEnded)) < 2 else str(line.of(TurnEnded)[1]))
+    assert mind.told == told and not line.of(Interrupted)
+
+
+def test_talk_with_somebody_else_is_not_answered_and_the_caller_asked_for_later(line: Line, ears: StandIn) -> None:
+    mind = answered(line)
+    ears.meant[0] = Meant(words="be quiet", ended=0.02)
+    line.say(phone("Be quiet, I am on the phone."))
+    assert ended(line).why.startswith("not meant for the agent")
+    line.until(lambda event: isinstance(event, SpeechStarted))
+    assert mind.told == [("silence", "1")]
+
+
+def test_yes_over_a_question_is_an_answer(line: Line, ears: StandIn) -> None:
+    mind = answered(line)
+    ears.meant[0] = Meant(direction=QUESTION)
+    line.say(phone("I have a question."))
+    line.until(lambda event: isinstance(event, SpeechStarted))
+    line.run(1.5)
+    ears.meant[0] = Meant("yes", backchannel=0.8, ended=0.9, direction=STORIES)
+    line.say(phone("Yes."))
+    ended(line)
+    line.until(lambda event: isinstance(event, SpeechStarted))
+    assert mind.told[-1] == ("understand", "yes", "1") and mind.told[-2][0] == "interrupted"
+
+
+def test_lost_packets_do_not_end_a_turn(line: Line, ears: StandIn) -> None:
+    answered(line)
+    ears.meant[0] = Meant(ended=0.97, direction=STORIES)
+    line.say(phone("Tell me a rather long story."))
+    line.until(lambda event: isinstance(event, TurnStarted))
+    line.run(0.3)
+    line.callers[0].lost = True
+    line.run(1.5)
+    assert not line.of(TurnEnded)
+    line.callers[0].lost = False
+    ended(line)
+
+
+def test_a_mind_that_knows_words_only_is_given_the_words(line: Line, ears: StandIn) -> None:
+    mind = answered(line, mind="MindOfWords")
+    ears.meant[0] = Meant("4173", "tell me the story of order 4173")
+    line.say(phone("Tell me the story of order four one seven three."))
+    turn = ended(line)
+    line.until(lambda event: isinstance(event, SpeechStarted))
+    assert mind.told == [("hear", "tell me the story of order 4173")]
+    words = next(event for event in line.events if is_final(event))
+    assert isinstance(words, WordsHeard) and words.end == turn.at
+
+
+def test_free_text_is_understood_by_all_its_words(line: Line, ears: StandIn) -> None:
+    mind = answered(line, mind="MindThatWantsWords")
+    ears.meant[0] = Meant("", "the lid is cracked", direction=STORIES)
+    line.say(phone("The lid is cracked."))
+    ended(line)
+    line.until(lambda event: isinstance(event, SpeechStarted))
+    assert mind.told == [("understand", "the lid is cracked", "1")]
+
+
+def test_a_turn_longer_than_a_row_goes_on_in_another(line: Line, ears: StandIn) -> None:
+    mind = answered(line)
+    ears.most_hops = 25
+    line.model.release(0)
+    mind = answered(line)
+    ears.meant[0] = Meant("4172", ended=0.05, direction=STORIES)
+    line.say(np.concatenate([phone("I want to tell you about the weather and the rain and the sun,")] * 2)[:80_000])
+    line.until(lambda event: isinstance(event, TurnStarted))
+    line.run(3.5)
+    ears.meant[0] = Meant("no", direction=STORIES)
+    ended(line)
+    line.until(lambda event: isinstance(event, SpeechStarted))
+    assert len(mind.told) == 1 and mind.told[0][1].startswith("4172 ") and mind.told[0][1].endswith(" no")
+
+
+def test_a_caller_who_never_stops_is_answered_in_the_end(line: Line, ears: StandIn) -> None:
+    answered(line)
+    ears.meant[0] = Meant(ended=0.05, direction=STORIES)
+    line.say(np.concatenate([phone("I want to tell you about the weather and the rain and the sun,")] * 4))
+    assert ended(line, 20).why == "a turn of 8000 ms"
+
+
+def test_a_silent_caller_is_asked_again_and_again(line: Line) -> None:
+    mind = answered(line)
+    for _ in range(2):
+        line.until(lambda event: isinstance(event, WordsSpoken) and event.text == "Are you there?")
+    assert mind.told == [("silence", "1"), ("silence", "2")]
+
+
+def test_keys_go_to_the_mind(line: Line) -> None:
+    mind = answered(line)
+    line.model.deliver(0, Keys("4172#"))
+    line.until(lambda event: isinstance(event, WordsSpoken))
+    assert mind.told == [("keys", "4172")]
+
+
+def test_done_comes_after_the_last_words_were_heard(line: Line, ears: StandIn) -> None:
+    answered(line)
+    ears.meant[0] = Meant(words="goodbye", direction=BYE)
+    line.say(phone("Thank you, goodbye."))
+    done = line.until(lambda event: isinstance(event, Done))
+    assert isinstance(done, Done) and done.exit == "resolved"
+    assert any(is_final(event) for event in line.events)
+    assert any(isinstance(event, Memo) and event.memo == {"told": 1} for event in line.events)
+
+
+def test_callers_who_speak_at_once_are_heard_in_one_batch(line: Line, ears: StandIn) -> None:
+    line.model.admit(0, persona())
+    line.model.admit(1, persona(greeting="Good evening."))
+    for slot in (0, 1):
+        line.until(lambda event, slot=slot: isinstance(event, SpeechStarted) and event.slot == slot)  # type: ignore[misc]
+    line.run(2.5)
+    ears.meant = {0: Meant("4173", direction=ORDER), 1: Meant("no", direction=QUESTION)}
+    line.say(phone("Where is my order four one seven three?"), 0)
+    line.say(phone("I have a question, would you please listen?"), 1)
+    line.until(lambda event: isinstance(event, ToolWanted))
+    line.until(lambda event: isinstance(event, SpeechStarted) and "office" in event.text, 15)
+    assert (0, 1) in ears.listened
+    assert {event.slot for event in line.events if isinstance(event, ToolWanted)} == {0}
+
+
+def test_the_next_caller_in_a_slot_hears_nothing_of_the_last(line: Line, ears: StandIn) -> None:
+    answered(line)
+    ears.meant[0] = Meant("4173", "where is my order 4173", direction=STORIES)
+    line.say(phone("Where is my order?"))
+    ended(line)
+    line.model.release(0)  # the answer is being thought of, and the words written down, at this very moment
+    assert 0 not in ears.rows
+    line.fresh(0)
+    seen = len(line.events)
+    line.model.admit(0, persona(greeting="Good evening."))
+    line.run(2.5)
+    later = line.events[seen:]
+    assert {event.text for event in later if isinstance(event, SpeechStarted)} == {"Good evening."}
+    assert not [event for event in later if isinstance(event, Decided | WordsHeard | ToolWanted)]
+
+
+def test_a_language_it_has_not_learnt_is_refused(model: DuplexModel) -> None:
+    with pytest.raises(ValueError, match="English only, not 'de-DE'"):
+        model.admit(0, persona(language="de-DE"))
+
+
+def test_a_step_can_be_rehearsed_before_the_first_call(model: DuplexModel, ears: StandIn) -> None:
+    model.rehearsal(2)
+    assert ears.listened == [(0, 1)] and not ears.rows
+
+
+@pytest.mark.parametrize(
+    ("pause", "verdict"),
+    [
+        (Pause(0, 0.99, 0.0, 1.0), Verdict.WAIT),
+        (Pause(80, 0.97, 0.0, 1.0), Verdict.OVER),
+        (Pause(80, 0.97, 0.0, None), Verdict.WAIT),
+        (Pause(160, 0.5, 0.0, 0.5), Verdict.WAIT),
+        (Pause(160, 0.7, 0.0, 1.0), Verdict.OVER),
+        (Pause(700, 0.9, 0.0, 0.05), Verdict.WAIT),
+        (Pause(1_400, 0.9, 0.0, 0.05), Verdict.OVER),
+        (Pause(1_000, 0.3, 0.0, 0.5), Verdict.WAIT),
+        (Pause(1_300, 0.5, 0.0, 0.5), Verdict.OVER),
+        (Pause(1_700, 0.1, 0.0, 0.3), Verdict.WAIT),
+        (Pause(1_800, 0.1, 0.0, 0.3), Verdict.OVER),
+        (Pause(1_800, 0.01, 0.0, 1.0), Verdict.ASIDE),
+        (Pause(80, 0.2, 0.7, None, over_agent=True), Verdict.WAIT),
+        (Pause(160, 0.2, 0.7, None, over_agent=True), Verdict.BACKCHANNEL),
+        (Pause(160, 0.97, 0.7, 1.0), Verdict.OVER),
+    ],
+)
+def test_the_surer_the_end_the_shorter_the_silence(pause: Pause, verdict: Verdict) -> None:
+    assert judge(pause, EndOptions()) is verdict
+
+
+def test_options_reach_every_group_by_name() -> None:
+    options = read_options(
+        "duplex", DuplexOptions(), {"end.sure": 0.8, "turns": {"ask_ms": 4_000}, "scale.likely": 0.4}
+    )
+    assert (options.end.sure, options.turns.ask_ms, options.scale.likely) == (0.8, 4_000, 0.4)
+    with pytest.raises(ValueError, match=r"duplex has no option end\.surely"):
+        read_options("duplex", DuplexOptions(), {"end.surely": 1})
