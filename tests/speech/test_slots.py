@@ -90,11 +90,10 @@ def test_hops_are_gathered_from_many_rows_also_where_they_wrap() -> None:
             media.segment.heard[slot] = cursor
             media.hear(slot, hop)
         into = np.full((4, HOP_SAMPLES), 99, np.int16)
-        rows = np.array([0, 1, 2])
-        Segment(media.fd).gather(rows, np.array(cursors[:3], np.uint64), into)
+        Segment(media.fd).gather([0, 1, 2], cursors[:3], into)
         assert (into[:3] == hops[:3]).all()
         assert (into[3] == 99).all(), "a row that was not asked for is left alone"
-        Segment(media.fd).gather(np.array([3]), np.array(cursors[3:], np.uint64), into)
+        Segment(media.fd).gather([3], cursors[3:], into)
         assert (into[3] == hops[3]).all()
 
 
@@ -106,7 +105,7 @@ def test_what_is_scattered_is_what_the_core_plays_also_where_it_wraps(lengths: l
             media.segment.spoken[slot] = media.segment.taken[slot] = cursor
             media.segment.speak_epoch[slot] = media.segment.epoch[slot]
         audio = np.stack([noise(seed, 3000) for seed in range(3)])
-        Segment(media.fd).scatter(np.arange(3), audio, np.array(lengths))
+        Segment(media.fd).scatter([0, 1, 2], audio, lengths)
         for slot, length in enumerate(lengths):
             assert (media.play(slot) == audio[slot, :length]).all()
 
@@ -116,11 +115,11 @@ def test_a_cut_drops_what_was_queued_and_nothing_that_is_said_after_it() -> None
         media.bind(0)
         media.segment.speak_epoch[0] = media.segment.epoch[0]
         worker = Segment(media.fd)
-        worker.scatter(np.array([0]), noise(1, 2000)[None], np.array([2000]))
+        worker.scatter([0], noise(1, 2000)[None], [2000])
         media.play(0, 300)
-        worker.cut(np.array([0]))
+        worker.cut(0)
         after = noise(2, 400)
-        worker.scatter(np.array([0]), after[None], np.array([400]))
+        worker.scatter([0], after[None], [400])
         assert (media.play(0) == after).all()
         assert int(media.segment.played[0]) == 700
         assert int(media.segment.cut_played[0]) == 300

@@ -56,6 +56,9 @@ class Hop:
     """[slots]: samples of the row that no packet brought; they are not the caller's silence."""
     played: npt.NDArray[np.int64]
     """[slots]: samples of the agent's speech that have reached the wire since admission, cut ones left out."""
+    generation: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """[slots]: the number of the admission that the row serves, 0 where nobody is. For a model that works ahead of its
+    steps: it keeps with the work for whom that was begun, and hands it back as `Step.generation`."""
 
 
 @dataclass(slots=True)
@@ -71,6 +74,9 @@ class Step:
     speaking: npt.NDArray[np.bool_]
     """[slots]: the utterance is not over, more audio follows."""
     events: list[Event] = field(default_factory=list)
+    generation: npt.NDArray[np.int64] | None = None
+    """[slots]: the admission that each row's audio, cut and events are for; what is for another than the present one is
+    dropped. None: all of it is for those whom the step's hop was of."""
 
 
 # --- events: what a step reports ------------------------------------------------------------------------------

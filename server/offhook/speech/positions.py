@@ -8,44 +8,33 @@ from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
-import numpy.typing as npt
-
 from offhook.speech import contract
 from offhook.speech.contract import Event
-
-Places = npt.NDArray[np.int64]
-"""[n] of rows or of cursors."""
 
 
 class StreamPositions:
     """For each row: sample p of the model's count lies at cursor p + shift, before its last skip p + shift_before."""
 
     def __init__(self, slots: int) -> None:
-        self._given = np.zeros(slots, np.int64)
-        self._shift = np.zeros(slots, np.int64)
-        self._shift_before = np.zeros(slots, np.int64)
-        self._skipped_at = np.zeros(slots, np.int64)
+        self._shift = [0] * slots
+        self._shift_before = [0] * slots
+        self._skipped_at = [0] * slots
 
-    def begin(self, rows: Places, cursors: Places) -> None:
-        """The model's count begins at these cursors."""
-        self._given[rows] = self._skipped_at[rows] = 0
-        self._shift[rows] = self._shift_before[rows] = cursors
+    def begin(self, slot: int, cursor: int) -> None:
+        """The model's count begins at this cursor."""
+        self._skipped_at[slot] = 0
+        self._shift[slot] = self._shift_before[slot] = cursor
 
-    def give(self, rows: Places, samples: int) -> None:
-        """The model was given the next `samples` of these rows."""
-        self._given[rows] += samples
-
-    def skip(self, rows: Places, samples: Places) -> None:
-        """The model will never be given the next `samples` of these rows."""
-        self._shift_before[rows] = self._shift[rows]
-        self._skipped_at[rows] = self._given[rows]
-        self._shift[rows] += samples
+    def skip(self, slot: int, cursor: int, samples: int) -> None:
+        """The model will never be given the `samples` that lie at this cursor, where it would have gone on."""
+        self._skipped_at[slot] = cursor - self._shift[slot]
+        self._shift_before[slot] = self._shift[slot]
+        self._shift[slot] += samples
 
     def cursor(self, slot: int, position: int) -> int:
         """Of a position in the model's count; behind the last skip but one it is off by that one."""
         before = position < self._skipped_at[slot]
-        return int(position) + int((self._shift_before if before else self._shift)[slot])
+        return int(position) + (self._shift_before if before else self._shift)[slot]
 
     def placed(self, event: Event) -> Event:
         """The event with its positions in the caller's stream turned into cursors."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 import threading
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -61,8 +62,23 @@ ROW: Final = np.dtype(
 )
 """`struct oh_slot_row`."""
 
+HEAD: Final = np.dtype(
+    {
+        "names": ["binding", "heard", "missing", "heard_ns", "taken", "played", "spoken"],
+        "formats": ["<i8"] * 7,
+        "offsets": [0, 64, 80, 88, 128, 136, 192],
+        "itemsize": 256,
+    }
+)
+"""A row's cursors as a scheduler reads them, all at once. `binding` is `epoch` and `live` in one, see `binding_of`."""
+
 Cursors = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.intp]
+
+
+def binding_of(epoch: int) -> int:
+    """What `HEAD`'s `binding` says while a port is bound to the row as `epoch`."""
+    return epoch | 1 << 32
 
 
 class SegmentFault(ValueError):
@@ -109,51 +125,49 @@ class Segment:
         """[slots, RING_SAMPLES] int16."""
         self.play: Pcm = rows["play"]
         """[slots, RING_SAMPLES] int16."""
+        self.heads: npt.NDArray[np.void] = np.ndarray(self.slots, HEAD, self._map, HEADER_BYTES, (ROW.itemsize,))
+        """[slots] of `HEAD`: a live view, to be copied for many rows with one index."""
         self._listen_at = _windows(self.listen, HOP_SAMPLES)
         self._play_at: dict[int, Pcm] = {HOP_SAMPLES: _windows(self.play, HOP_SAMPLES)}
         self._ordering = threading.Lock()
         self._ordering.acquire()
 
-    def gather(self, rows: Rows, cursors: Cursors, into: Pcm) -> None:
+    def gather(self, rows: Sequence[int], cursors: Sequence[int], into: Pcm) -> None:
         """Copy the hop that begins at `cursors[i]` of row `rows[i]`'s listen ring to `into[rows[i]]` ([slots, 1280]).
         The caller has seen, through `heard`, that those samples are there."""
-        at = (cursors % RING_SAMPLES).astype(np.intp)
-        whole = at <= RING_SAMPLES - HOP_SAMPLES
-        straight = rows[whole]
-        into[straight] = self._listen_at[straight, at[whole]]
-        for row, start in zip(rows[~whole], at[~whole], strict=True):
-            head = RING_SAMPLES - int(start)
-            into[row, :head] = self.listen[row, start:]
+        at = [cursor % RING_SAMPLES for cursor in cursors]
+        if max(at, default=0) <= RING_SAMPLES - HOP_SAMPLES:
+            into[rows] = self._listen_at[rows, at]
+            return
+        for row, start in zip(rows, at, strict=True):
+            head = min(HOP_SAMPLES, RING_SAMPLES - start)
+            into[row, :head] = self.listen[row, start : start + head]
             into[row, head:] = self.listen[row, : HOP_SAMPLES - head]
 
-    def scatter(self, rows: Rows, audio: Pcm, samples: npt.NDArray[np.int64]) -> None:
-        """Append `audio[i, :samples[i]]` to the play ring of row `rows[i]` and move its cursor. The caller has seen
-        that there is room. For the worker alone."""
-        if not len(rows):
+    def scatter(self, rows: Sequence[int], audio: Pcm, samples: Sequence[int]) -> None:
+        """Append `audio[rows[i], :samples[i]]` to the play ring of row `rows[i]` and move its cursor. The caller has
+        seen that there is room. For the worker alone."""
+        if not rows:
             return
-        spoken = self.spoken[rows]
-        at = (spoken % RING_SAMPLES).astype(np.intp)
-        same = int(samples[0])
+        spoken = self.spoken[rows].tolist()
+        at = [cursor % RING_SAMPLES for cursor in spoken]
+        same = samples[0]
         windows = self._play_at.get(same)
-        uniform = windows is not None and bool((samples == same).all())
-        whole = at <= RING_SAMPLES - same if uniform else np.zeros(len(rows), np.bool_)
-        if windows is not None and uniform:
-            windows[rows[whole], at[whole]] = audio[whole, :same]
-        for i in np.flatnonzero(~whole):
-            row, start, n = rows[i], int(at[i]), int(samples[i])
-            head = min(n, RING_SAMPLES - start)
-            self.play[row, start : start + head] = audio[i, :head]
-            self.play[row, : n - head] = audio[i, head:n]
+        if windows is not None and all(n == same for n in samples) and max(at) <= RING_SAMPLES - same:
+            windows[rows, at] = audio[rows, :same]
+        else:
+            for row, start, n in zip(rows, at, samples, strict=True):
+                head = min(n, RING_SAMPLES - start)
+                self.play[row, start : start + head] = audio[row, :head]
+                self.play[row, : n - head] = audio[row, head:n]
         self.fence()
-        self.spoken[rows] = spoken + samples.astype(np.uint64)
+        self.spoken[rows] = [cursor + n for cursor, n in zip(spoken, samples, strict=True)]
 
-    def cut(self, rows: Rows) -> None:
-        """Have the core drop what is queued in these rows and not yet played. For the worker alone."""
-        if not len(rows):
-            return
-        self.cut_before[rows] = self.spoken[rows]
+    def cut(self, row: int) -> None:
+        """Have the core drop what is queued in this row and not yet played. For the worker alone."""
+        self.cut_before[row] = self.spoken[row]
         self.fence()
-        self.cut_seq[rows] += np.uint64(1)
+        self.cut_seq[row] += np.uint64(1)
 
     def fence(self) -> None:
         """Order memory: what was stored before is seen before what is stored after, and likewise for loads. (A lock

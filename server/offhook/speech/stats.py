@@ -7,6 +7,7 @@ the last few seconds. Nothing here decides anything: admission reads these figur
 from __future__ import annotations
 
 import dataclasses
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -28,6 +29,8 @@ class SchedulerStats:
     """Rows of the batch."""
     in_use: int = 0
     """Rows with a conversation in them."""
+    capacity: int = 0
+    """Conversations that could be held on time as things are."""
     phases: int = 4
     """Phase groups in force: 4, 2 or 1."""
     refusal: str = ""
@@ -36,12 +39,15 @@ class SchedulerStats:
     """Hops served, over all rows."""
     late: int = 0
     """Hops served at a later tick than the one they were due at, for whatever reason."""
-    unfed: int = 0
-    """Of those, hops whose samples had not come by then: the network's lateness, not the scheduler's."""
+    late_by: Mapping[str, int] = field(default_factory=dict)
+    """Those hops by `lateness.Cause`: `unfed` (their samples had not come by then), `step`, `admission`, `collection`,
+    `descheduled`."""
     skipped_samples: int = 0
     """Caller's samples that no model heard because the row had fallen more than two hops behind."""
     clipped_samples: int = 0
     """Agent's samples thrown away because the play ring was full: the model ran too far ahead."""
+    starved_samples: int = 0
+    """Samples of silence that callers were sent in the middle of an utterance: its audio came too late."""
     cuts: int = 0
     steps: int = 0
     """Times the model was stepped."""
@@ -73,9 +79,10 @@ class SchedulerStats:
             self,
             hops=self.hops + earlier.hops,
             late=self.late + earlier.late,
-            unfed=self.unfed + earlier.unfed,
+            late_by=_merged(self.late_by, earlier.late_by),
             skipped_samples=self.skipped_samples + earlier.skipped_samples,
             clipped_samples=self.clipped_samples + earlier.clipped_samples,
+            starved_samples=self.starved_samples + earlier.starved_samples,
             cuts=self.cuts + earlier.cuts,
             steps=self.steps + earlier.steps,
             overruns=self.overruns + earlier.overruns,
@@ -92,18 +99,16 @@ class Timings:
     def __init__(self, window: int) -> None:
         self._values: npt.NDArray[np.float64] = np.zeros(window)
         self._times_s: npt.NDArray[np.float64] = np.full(window, -np.inf)
-        self._edges = np.asarray(BUCKETS_MS)
-        self._counts = np.zeros(len(BUCKETS_MS) + 1, np.int64)
+        self._counts = [0] * (len(BUCKETS_MS) + 1)
         self._seen = 0
 
-    def add(self, values_ms: npt.NDArray[np.float64], now_s: float) -> None:
-        """Count a few durations, measured now; of too many, the window keeps the newest."""
-        np.add.at(self._counts, np.searchsorted(self._edges, values_ms), 1)
-        values_ms = values_ms[-len(self._values) :]
-        places = (self._seen + np.arange(len(values_ms))) % len(self._values)
-        self._values[places] = values_ms
-        self._times_s[places] = now_s
-        self._seen += len(values_ms)
+    def add(self, value_ms: float, now_s: float) -> None:
+        """Count one duration, measured now; of too many, the window keeps the newest."""
+        self._counts[bisect_left(BUCKETS_MS, value_ms)] += 1
+        place = self._seen % len(self._values)
+        self._values[place] = value_ms
+        self._times_s[place] = now_s
+        self._seen += 1
 
     def recent(self, now_s: float) -> npt.NDArray[np.float64]:
         """What was measured lately, in no order."""
@@ -120,7 +125,7 @@ class Timings:
 
     @property
     def counts(self) -> list[int]:
-        return [int(count) for count in self._counts]
+        return list(self._counts)
 
 
 def _added(one: Sequence[int], other: Sequence[int]) -> list[int]:
