@@ -29,6 +29,7 @@ from offhook.media import MediaCore, MediaError
 from offhook.media import slots as media_slots
 from offhook.settings import Settings, TrunkSettings
 from offhook.sip import Cause, IncomingCall, Refusal, Refused, SipEndpoint, SipEvent, SipSettings, Trunk
+from offhook.speech.contract import RATE_HZ
 from offhook.speech.slots import Segment as Rows
 from offhook.speech.stats import SchedulerStats
 from offhook.speech.workers import SpeechWorker
@@ -155,6 +156,20 @@ class Node:
         self._open.push_async_callback(_ended, expiry)
         self.state = NodeState.READY
         log.info("ready", sip=self.hall.sip.local, plan=self.plan.file, model=settings.speech.model)
+
+    async def reload(self, settings: Settings) -> None:
+        """Have a fresh speech worker take over, with the model, options and weights that `settings` name now; calls go
+        on. Of the settings only `speech.model` and `speech.options` are heeded. Raises SpeechUnavailable; then the
+        present worker serves on."""
+        speech = settings.speech
+        await self.hall.speech.reload(speech.model, speech.options)
+        self.settings = self.settings.model_copy(
+            update={
+                "speech": self.settings.speech.model_copy(update={"model": speech.model, "options": speech.options})
+            }
+        )
+        self.hall.model = speech.model
+        log.info("speech worker reloaded", model=speech.model, pid=self.hall.speech.pid)
 
     async def drain(self, limit_s: float) -> None:
         """Refuse new calls; let live ones finish for `limit_s`, then tell them goodbye."""
@@ -367,6 +382,14 @@ class Node:
                 step_p99_ms=stats.step_p99_ms,
                 slots_used=stats.in_use,
                 slots=stats.slots,
+                capacity=stats.capacity,
+                phases=stats.phases,
+                late_by=stats.late_by,
+                overruns=stats.overruns,
+                skipped_ms=stats.skipped_samples * 1000 / RATE_HZ,
+                clipped_ms=stats.clipped_samples * 1000 / RATE_HZ,
+                starved_ms=stats.starved_samples * 1000 / RATE_HZ,
+                refused=stats.refused,
             )
         )
 

@@ -104,7 +104,7 @@ def is_echo(heard: np.ndarray, of: int) -> bool:
 
 def counted(stats: SchedulerStats) -> str:
     return (
-        f"{stats.in_use} slots, {stats.hops} hops, {stats.late} late ({stats.unfed} unfed), "
+        f"{stats.in_use} slots, {stats.hops} hops, {stats.late} late {dict(stats.late_by)}, "
         f"lateness p50 {stats.lateness_p50_ms:.2f} p99 {stats.lateness_p99_ms:.2f} ms, "
         f"step p50 {stats.step_p50_ms:.2f} p99 {stats.step_p99_ms:.2f} ms"
     )
@@ -211,6 +211,60 @@ async def test_a_model_that_brings_its_process_down_twice_is_replaced_twice(medi
             await speaking
             assert speech.stats.restarts == restarts
             await slot.admit(PERSONA, media.bind(slot.number))
+
+
+async def test_a_worker_with_other_options_takes_over_and_no_conversation_is_lost(media: Core) -> None:
+    async with serving(media) as speech:
+        talking = [await admitted(speech, media) for _ in range(3)]
+        idle = reserved(speech)
+        first = speech.pid
+        before = await talk(media, [slot.number for slot in talking], 0.5)
+        assert all(is_echo(heard, slot) for slot, heard in before.items())
+        reloading = asyncio.create_task(speech.reload("echo", {"cushion_ms": 40}))
+        for slot in talking:
+            assert isinstance(await anext(slot.events()), Restored), "a planned change is no loss"
+            await slot.admit(PERSONA, media.bind(slot.number))
+        await reloading
+        await idle.admit(PERSONA, media.bind(idle.number))
+        assert speech.pid not in (0, first) and _workers() == {speech.pid}
+        said = await talk(media, [slot.number for slot in (*talking, idle)], 1.0)
+        for slot, heard in said.items():
+            assert not heard[:640].any(), "the new option holds"
+            assert len(heard) > 4000 and is_echo(heard[640:], slot)
+        assert speech.stats.restarts == 0
+
+
+async def test_a_call_that_comes_while_one_worker_hands_over_to_another_is_taken_by_the_other(media: Core) -> None:
+    async with serving(media) as speech:
+        first, taken = speech.pid, 0
+        reloading = asyncio.create_task(speech.reload("echo", {}))
+        while not reloading.done():
+            slot = await admitted(speech, media)
+            taken += 1
+            slot.release()
+            await asyncio.sleep(0.001)
+        assert taken > 10 and speech.pid != first
+        await reloading
+
+
+async def test_where_the_new_worker_does_not_load_the_present_one_serves_on(media: Core) -> None:
+    async with serving(media, OBEDIENT) as speech:
+        slot = await admitted(speech, media)
+        first = speech.pid
+        with pytest.raises(SpeechUnavailable, match="run `offhook models pull`"):
+            await speech.reload(OBEDIENT, {"broken": True})
+        assert speech.pid == first
+        assert len((await talk(media, [slot.number], 0.5))[slot.number])
+        os.kill(first, signal.SIGKILL)
+        await until(slot, Restored)  # and what replaces it has the options that work
+
+
+async def test_a_reload_with_a_standby_leaves_no_worker_of_the_old_kind_behind(media: Core) -> None:
+    async with serving(media, standby=True) as speech:
+        await seen(lambda: len(_workers()) == 2)
+        before = _workers()
+        await speech.reload("echo", {"cushion_ms": 40})
+        await seen(lambda: len(_workers()) == 2 and not before & _workers())
 
 
 async def test_a_worker_lost_again_before_the_call_is_admitted_brings_another_restored(media: Core) -> None:

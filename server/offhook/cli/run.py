@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -32,17 +33,19 @@ def run(
     settings: Annotated[Path | None, typer.Option(help="The settings file; ./offhook.toml where there is one.")] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
-    """Run the server until Ctrl-C; calls in progress then finish, new ones are refused. A second Ctrl-C ends them."""
+    """Run the server until Ctrl-C; calls in progress then finish, new ones are refused. A second Ctrl-C ends them.
+
+    SIGHUP (`systemctl reload`) has a fresh speech worker take over, with the model, options and weights of now."""
     try:
         loaded = load_settings(settings)
         logs.configure(log_level)
     except (SettingsError, ValueError) as error:
         fail(str(error))
-    uvloop.run(serve(loaded))
+    uvloop.run(serve(loaded, lambda: load_settings(settings)))
 
 
-async def serve(settings: Settings) -> None:
-    """Start a node, run it until a signal, drain it, stop it."""
+async def serve(settings: Settings, reread: Callable[[], Settings] | None = None) -> None:
+    """Start a node, run it until a signal, drain it, stop it. `reread` reads the settings anew for SIGHUP."""
     node = Node(settings)
     typer.echo("Loading the speech models takes some seconds.")
     try:
@@ -62,14 +65,29 @@ async def serve(settings: Settings) -> None:
             node.cut()
         asked.set()
 
+    reloads: set[asyncio.Task[None]] = set()
+
+    def reload() -> None:
+        task = asyncio.create_task(_reload(node, reread or (lambda: node.settings)))
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGHUP, reload)
     await asked.wait()
     live = len(node.status().calls)
     if live:
         typer.echo(f"Finishing {live} call{'s' * (live > 1)}; press Ctrl-C again to end them now.")
     await node.drain(settings.limits.drain_s)
     await node.stop()
+
+
+async def _reload(node: Node, reread: Callable[[], Settings]) -> None:
+    try:
+        await node.reload(reread())
+    except (SettingsError, SpeechUnavailable) as error:
+        typer.echo(f"Not reloaded, the present speech worker serves on: {error}", err=True)
 
 
 def welcome(node: Node) -> str:

@@ -1,8 +1,9 @@
 """The speech worker: a process of its own that holds one model and serves a segment's slots with it.
 
-Its main thread is the scheduler's: it sleeps until the next tick, carries out what the edge has asked for since, and
-ticks. Two more threads read commands from the edge and write reports to it, so that an edge that is busy never holds
-up a step. It decides nothing about calls, and ends when the edge does. Run by `offhook.speech.process`, not by people.
+Its main thread is the scheduler's: it ticks, and carries out what the edge asks for in the time that is left until
+the next tick, live calls before new ones. Two more threads read commands from the edge and write reports to it, so
+that an edge that is busy never holds up a step. It decides nothing about calls, and ends when the edge does. Run by
+`offhook.speech.process`, not by people.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ import socket
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Mapping
 from typing import Final, Protocol, cast
 
 from offhook.speech.contract import Event, Json, SpeechModel
+from offhook.speech.lateness import Cause, ProcessorWait
 from offhook.speech.scheduler import ModelBroken, NotServed, Scheduler
 from offhook.speech.slots import Segment, SegmentFault
 from offhook.speech.wire import (
@@ -55,11 +58,15 @@ log = logging.getLogger("offhook.speech.worker")
 MODELS: Final[Mapping[str, str]] = {
     "echo": "offhook.speech.echo:EchoModel",
     "cascade": "offhook.speech.cascade:CascadeModel",
+    "moshi": "offhook.speech.moshi.model:MoshiModel",
+    "realtime": "offhook.speech.realtime.model:RealtimeModel",
 }
 """Models by name; any other is named by where it lies, `package.module:Class`."""
 
 BEAT_S: Final = 0.25
 STATS_NS: Final = 1_000_000_000
+PATIENCE_NS: Final = 1_000_000_000
+"""How long a new call waits for a moment in which the live ones do not need the thread."""
 REPORTS_LIMIT: Final = 50_000
 """Reports that may wait for an edge that does not read them; past that it is no edge any more."""
 
@@ -79,7 +86,12 @@ class Worker:
         self._control = control
         self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
         self._reports: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        self._scheduler = Scheduler(model, segment, self._happened)
+        self._scheduler = Scheduler(model, segment, self._happened, processor_wait_ns=ProcessorWait())
+        self._later: deque[tuple[int, Admit | Rehearse]] = deque()
+        """What takes the thread for longer and can wait, with when it was asked for."""
+        self._took_ns: dict[type[Command], int] = {}
+        """How long such a thing took lately."""
+        self._collecting_ns = 0
         self._doing = "warm"
         self._since_ns = time.monotonic_ns()
 
@@ -92,14 +104,10 @@ class Worker:
         # What was loaded stays: the collector need not go through it again while a hop is waiting.
         gc.collect()
         gc.freeze()
-        self._say(Ready(load_ms, scheduler.capacity))
+        self._say(Ready(load_ms, scheduler.limit))
+        gc.callbacks.append(self._collected)
         count_at_ns = 0
-        while True:
-            self._done("wait")
-            idle = scheduler.in_use == 0
-            wait_ns = BEAT_S * 1e9 if idle else scheduler.deadline_ns - time.monotonic_ns()
-            if not self._obey(wait_ns / 1e9):
-                return
+        while self._obey():
             self._done("tick")
             if scheduler.in_use and time.monotonic_ns() >= scheduler.deadline_ns:
                 scheduler.tick()
@@ -108,23 +116,48 @@ class Worker:
                 scheduler.review()
                 self._say(Counted(scheduler.stats()))
 
-    def _obey(self, wait_s: float) -> bool:
-        """Sleep for `wait_s` (less where a command comes and nobody else is waiting), carry out what was asked.
+    def _obey(self) -> bool:
+        """Until the next tick is due (or for a while, where nobody is there to be served), carry out what is asked.
         False when the end has come."""
-        serving = self._scheduler.in_use > 0
-        if serving and wait_s > 0:
-            time.sleep(wait_s)
-        try:
-            command = self._commands.get(block=not serving, timeout=None if serving else wait_s)
-            while command is not None and not isinstance(command, Stop):
-                self._carry_out(command)
-                command = self._commands.get_nowait()
-        except queue.Empty:
+        idle_until_ns = time.monotonic_ns() + int(BEAT_S * 1e9)
+        while True:
+            scheduler = self._scheduler
+            until_ns = scheduler.deadline_ns if scheduler.in_use else idle_until_ns
+            slack_ns = until_ns - time.monotonic_ns()
+            at_once = slack_ns <= 0 or self._next_fits(slack_ns)
+            self._done("wait")
+            try:
+                command = self._commands.get(block=not at_once, timeout=None if at_once else slack_ns / 1e9)
+            except queue.Empty:
+                if not at_once or slack_ns <= 0:
+                    return True
+                self._carry_out(self._later.popleft()[1])
+                continue
+            match command:
+                case None | Stop():
+                    return False
+                case Admit() | Rehearse():
+                    self._later.append((time.monotonic_ns(), command))
+                case Release(slot, epoch):
+                    for asked in [asked for asked in self._later if _is_of(asked[1], slot, epoch)]:
+                        self._later.remove(asked)
+                    self._carry_out(command)
+                case _:
+                    self._carry_out(command)
+
+    def _next_fits(self, slack_ns: int) -> bool:
+        """Whether the next thing that can wait is to be done now: it fits, nobody is disturbed, or it has waited long
+        enough."""
+        if not self._later:
+            return False
+        asked_ns, command = self._later[0]
+        if not self._scheduler.in_use or time.monotonic_ns() - asked_ns > PATIENCE_NS:
             return True
-        return False
+        return self._took_ns.get(type(command), 0) < slack_ns
 
     def _carry_out(self, command: Command) -> None:
         scheduler = self._scheduler
+        began_ns = time.monotonic_ns()
         match command:
             case Admit(ask, slot, epoch, persona):
                 self._done("admit")
@@ -146,6 +179,18 @@ class Worker:
                     self._model.rehearse(persona)
             case Ping(ask):
                 self._say(Pong(ask))
+        ended_ns = time.monotonic_ns()
+        scheduler.ledger.spent(Cause.ADMISSION, began_ns, ended_ns)
+        # The longest of late, forgotten by and by.
+        kind = type(command)
+        self._took_ns[kind] = max(ended_ns - began_ns, self._took_ns.get(kind, 0) * 7 // 8)
+
+    def _collected(self, phase: str, _info: object) -> None:
+        """Python's collector begins or ends (`gc.callbacks`)."""
+        if phase == "start":
+            self._collecting_ns = time.monotonic_ns()
+        else:
+            self._scheduler.ledger.spent(Cause.COLLECTION, self._collecting_ns, time.monotonic_ns())
 
     def _happened(self, epoch: int, event: Event) -> None:
         try:
@@ -191,6 +236,10 @@ class Worker:
             if time.monotonic() >= beat_at:
                 beat_at = time.monotonic() + BEAT_S
                 self._say(Beat((time.monotonic_ns() - self._since_ns) / 1e6, self._doing))
+
+
+def _is_of(command: Admit | Rehearse, slot: int, epoch: int) -> bool:
+    return isinstance(command, Admit) and (command.slot, command.epoch) == (slot, epoch)
 
 
 def model_class(name: str) -> ModelClass:

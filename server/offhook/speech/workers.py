@@ -12,7 +12,8 @@
             ...
     slot.release()
 
-The process itself is watched here: one that ends, hangs or falls silent is killed and replaced. Audio never comes by;
+The process itself is watched here: one that ends, hangs or falls silent is killed and replaced, and `reload` has one
+with other options take over. Audio never comes by;
 it travels through the segment's rings. Everything is for one event loop and one thread.
 """
 
@@ -63,7 +64,8 @@ class Lost:
 @dataclass(frozen=True, slots=True)
 class Restored:
     """A fresh worker is ready: bind the port again for a new epoch, then `admit` again with the last memo. Should that
-    be refused with `down`, the worker was lost once more, and another `Restored` will come."""
+    be refused with `down`, the worker was lost once more, and another `Restored` will come. Without a `Lost` before it:
+    the worker was replaced by plan, within a moment."""
 
 
 SlotEvent = Event | Lost | Restored
@@ -132,11 +134,12 @@ class Slot:
     def _accepted(self) -> None:
         self._admitted, self._astray = True, False
 
-    def _lost(self, why: str) -> None:
-        """The worker is gone, and the conversation, if there was one, with it."""
+    def _lost(self, why: str | None) -> None:
+        """The worker is gone, and the conversation, if there was one, with it; by plan where no reason is given."""
         if self._admitted:
             self._admitted, self._astray = False, True
-            self._queue.put_nowait(Lost(why))
+            if why is not None:
+                self._queue.put_nowait(Lost(why))
 
     def _restored(self) -> None:
         if self._astray:
@@ -186,6 +189,10 @@ class SpeechWorker:
         self._process: WorkerProcess | None = None
         self._spare: asyncio.Task[WorkerProcess] | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._fresh: WorkerProcess | None = None  # is to follow the present one
+        self._reloading = asyncio.Lock()
+        self._open = asyncio.Event()  # clear while one worker hands over to another
+        self._open.set()
 
     @property
     def up(self) -> bool:
@@ -199,13 +206,18 @@ class SpeechWorker:
 
     @property
     def capacity(self) -> int:
-        """Conversations the worker takes at most; 0 while there is none."""
-        return min(self._slots, self._process.capacity) if self._process else 0
+        """Conversations the worker could hold on time as things are; 0 while there is none."""
+        return min(self._most, self.stats.capacity)
 
     @property
     def free(self) -> int:
         """How many slots could be reserved now."""
-        return 0 if self.stats.refusal == "too slow" else max(0, self.capacity - len(self._held))
+        return max(0, self.capacity - len(self._held))
+
+    @property
+    def _most(self) -> int:
+        """Conversations the worker takes however fast it is."""
+        return min(self._slots, self._process.capacity) if self._process else 0
 
     async def start(self) -> None:
         """Return when the model is loaded. Raises SpeechUnavailable with a sentence where it does not load in time."""
@@ -229,14 +241,45 @@ class SpeechWorker:
         if process is not None:
             self._tell_lost("the server stops its speech worker")
             await process.stop()
+        fresh, self._fresh = self._fresh, None
+        if fresh is not None:
+            await fresh.stop()
+        self._open.set()
+
+    async def reload(self, model: str, options: Mapping[str, Json]) -> None:
+        """Have a worker with this model and these options take over all conversations; also with the present ones, to
+        load weights that have changed. It is loaded beside the present one, which then ends; slots see `Restored`.
+        Raises SpeechUnavailable where it does not load: then the present one serves on."""
+        async with self._reloading:
+            before = self._model, self._options
+            self._model, self._options = model, dict(options)
+            try:
+                fresh = await self._spawned()
+            except BaseException:
+                self._model, self._options = before
+                raise
+            spare, self._spare = self._spare, None
+            if spare is not None:
+                spare.cancel()
+                (left,) = await asyncio.gather(spare, return_exceptions=True)
+                if isinstance(left, WorkerProcess):
+                    await left.stop()
+            self._open.clear()  # who comes now waits for the fresh one, and who was asking gets an answer
+            while self._asked:
+                await asyncio.wait([answer for _, answer in self._asked.values()])
+                await asyncio.sleep(0)
+            present, self._fresh = self._process, fresh
+            if present is not None:
+                await present.stop()
+            await self._open.wait()
 
     def reserve(self) -> Slot | None:
         """A free slot, or None with `refusal` saying why not. The slot longest unused comes first."""
-        if self._process is None:
+        if self._process is None and self._open.is_set():
             self.refusal = "down"
-        elif len(self._held) >= self.capacity:
+        elif not self._free or (self._process and len(self._held) >= self._most):
             self.refusal = "full"
-        elif self.stats.refusal == "too slow":
+        elif self._process and len(self._held) >= self.capacity:
             self.refusal = "too slow"
         else:
             slot = Slot(self, self._free.popleft())
@@ -247,6 +290,7 @@ class SpeechWorker:
     # --- what slots ask for
 
     async def _admit(self, slot: Slot, persona: Persona, epoch: int) -> None:
+        await self._open.wait()
         if self._process is None:
             raise NotAdmitted("down", "the speech worker is being replaced")
         self._asks += 1
@@ -311,8 +355,16 @@ class SpeechWorker:
         while True:
             why = await process.ended()
             self._process = None
-            log.error("speech worker lost", pid=process.pid, why=why, calls=len(self._held))
             self._before = dataclasses.replace(self.stats, in_use=0)
+            if self._fresh is not None and self._fresh.alive:
+                log.info("speech worker hands over", pid=process.pid, calls=len(self._held))
+                process, self._fresh = self._fresh, None
+                self._tell_lost(None)
+                self._install(process)
+                for slot in list(self._held.values()):
+                    slot._restored()
+                continue
+            log.error("speech worker lost", pid=process.pid, why=why, calls=len(self._held))
             self._tell_lost(why)
             if loop.time() - began > LONGEST_BACK_OFF_S:
                 back_off_s = 0.0
@@ -334,13 +386,17 @@ class SpeechWorker:
 
     def _install(self, process: WorkerProcess) -> None:
         self._process = process
+        self._open.set()
         for persona in self._personas:
             process.send(Rehearse(persona))
-        self._counted(process, SchedulerStats(slots=self._slots))
+        self._counted(process, SchedulerStats(slots=self._slots, capacity=process.capacity))
         if self._with_standby:
             self._spare = asyncio.create_task(self._spawned(), name="speech-worker-standby")
 
     async def _successor(self) -> WorkerProcess:
+        fresh, self._fresh = self._fresh, None
+        if fresh is not None and fresh.alive:
+            return fresh
         spare, self._spare = self._spare, None
         if spare is not None:
             try:
@@ -364,8 +420,9 @@ class SpeechWorker:
             silence_limit_s=self._silence_limit_s,
         )
 
-    def _tell_lost(self, why: str) -> None:
-        """Fail what was asked of the dead worker, and tell the slots whose conversations went with it."""
+    def _tell_lost(self, why: str | None) -> None:
+        """Fail what was asked of the dead worker, and tell the slots whose conversations went with it; those of one
+        that was replaced by plan have no reason to be told."""
         asked, self._asked = self._asked, {}
         for _, answer in asked.values():
             answer.set_exception(NotAdmitted("down", f"the speech worker was lost: {why}"))

@@ -8,7 +8,7 @@ what a caller can make up would fill the registry.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -40,7 +40,7 @@ class PacketFigures:
 
 @dataclass(frozen=True, slots=True)
 class WorkerFigures:
-    """The speech worker's scheduler, as it stands now. Totals are since that worker started."""
+    """The speech worker's scheduler, as it stands now. Totals only grow, unless they begin anew with a worker."""
 
     restarts: int
     """Since the server started."""
@@ -52,6 +52,21 @@ class WorkerFigures:
     step_p99_ms: float
     slots_used: int
     slots: int
+    capacity: int = 0
+    """Calls it could hold on time as things are."""
+    phases: int = 0
+    late_by: Mapping[str, int] = field(default_factory=dict)
+    """Late hops by cause."""
+    overruns: int = 0
+    """Ticks missed altogether."""
+    skipped_ms: float = 0.0
+    """Of callers' speech, that no model heard."""
+    clipped_ms: float = 0.0
+    """Of agents' speech, that did not fit the play ring."""
+    starved_ms: float = 0.0
+    """Of silence, sent in the middle of agents' utterances."""
+    refused: Mapping[str, int] = field(default_factory=dict)
+    """Admissions refused, by reason."""
 
 
 class Metrics:
@@ -91,14 +106,29 @@ class Metrics:
         )
         self._hops = Counter("offhook_hops", "Hops served.", registry=own)
         self._late_hops = Counter("offhook_late_hops", "Hops served late.", registry=own)
+        self._late_by = Counter(
+            "offhook_hops_late_by_cause",
+            "Hops served late, by cause: unfed (the network), step, admission, collection, descheduled.",
+            ["cause"],
+            registry=own,
+        )
+        self._overruns = Counter("offhook_ticks_missed", "Ticks of the scheduler that were missed.", registry=own)
+        self._skipped = Counter("offhook_skipped_seconds", "Callers' speech that no model heard.", registry=own)
+        self._clipped = Counter("offhook_clipped_seconds", "Agents' speech thrown away, too far ahead.", registry=own)
+        self._starved = Counter("offhook_starved_seconds", "Silence sent amid agents' utterances.", registry=own)
+        self._not_admitted = Counter(
+            "offhook_admissions_refused", "Conversations the speech worker did not take.", ["reason"], registry=own
+        )
+        self._capacity = Gauge("offhook_capacity", "Calls the speech worker could hold on time.", registry=own)
+        self._phases = Gauge("offhook_phase_groups", "Groups the scheduler spreads slots over.", registry=own)
         self._slots = Gauge("offhook_slots", "Slots of the speech worker.", registry=own)
         self._slots_used = Gauge("offhook_slots_used", "Slots with a call in them.", registry=own)
         self._restarts = Counter("offhook_worker_restarts", "Speech workers replaced.", registry=own)
         self._recording_faults = Counter("offhook_recording_faults", "Times a disk refused a recording.", registry=own)
         self._timeline_faults = Counter("offhook_timeline_faults", "Times a disk refused a timeline.", registry=own)
         self._seen: dict[str, set[str]] = {}
-        self._worker = (0, 0, 0)
-        """Hops, late hops and restarts as last reported."""
+        self._worker: WorkerFigures | None = None
+        """As last reported."""
 
     def call_started(self) -> None:
         """A call came in and was not refused."""
@@ -146,14 +176,25 @@ class Metrics:
         self._step.labels("0.99").set(figures.step_p99_ms / 1000)
         self._slots.set(figures.slots)
         self._slots_used.set(figures.slots_used)
-        hops, late, restarts = self._worker
-        if figures.restarts != restarts or figures.hops < hops:
-            # Another worker: it counts from nothing.
-            hops = late = 0
-        self._hops.inc(max(0, figures.hops - hops))
-        self._late_hops.inc(max(0, figures.late_hops - late))
-        self._restarts.inc(max(0, figures.restarts - restarts))
-        self._worker = (figures.hops, figures.late_hops, max(restarts, figures.restarts))
+        self._capacity.set(figures.capacity)
+        self._phases.set(figures.phases)
+        last, self._worker = self._worker, figures
+        self._restarts.inc(max(0, figures.restarts - (last.restarts if last else 0)))
+        if last is not None and figures.hops < last.hops:  # counted anew
+            last = None
+        for counter, now, before in (
+            (self._hops, figures.hops, last.hops if last else 0),
+            (self._late_hops, figures.late_hops, last.late_hops if last else 0),
+            (self._overruns, figures.overruns, last.overruns if last else 0),
+            (self._skipped, figures.skipped_ms / 1000, last.skipped_ms / 1000 if last else 0),
+            (self._clipped, figures.clipped_ms / 1000, last.clipped_ms / 1000 if last else 0),
+            (self._starved, figures.starved_ms / 1000, last.starved_ms / 1000 if last else 0),
+        ):
+            counter.inc(max(0, now - before))
+        for cause, count in figures.late_by.items():
+            self._late_by.labels(cause).inc(max(0, count - (last.late_by.get(cause, 0) if last else 0)))
+        for reason, count in figures.refused.items():
+            self._not_admitted.labels(reason).inc(max(0, count - (last.refused.get(reason, 0) if last else 0)))
 
     def recording_failed(self) -> None:
         """A disk would not take a call's audio."""
