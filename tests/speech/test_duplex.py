@@ -338,9 +338,10 @@ def test_yes_over_a_question_is_an_answer(line: Line, ears: StandIn) -> None:
     line.say(phone("I have a question."))
     line.until(lambda event: isinstance(event, SpeechStarted))
     line.run(1.5)
-    ears.meant[0] = Meant("yes", backchannel=0.8, ended=0.9, direction=STORIES)
+    ears.meant[0] = Meant("yes", backchannel=0.9, ended=0.1, direction=STORIES)
     line.say(phone("Yes."))
-    ended(line)
+    turn = ended(line)
+    assert turn.decided_at - turn.at <= RATE_HZ * 0.4
     line.until(lambda event: isinstance(event, SpeechStarted))
     assert mind.told[-1] == ("understand", "yes", "1") and mind.told[-2][0] == "interrupted"
 

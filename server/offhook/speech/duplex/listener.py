@@ -22,6 +22,7 @@ from offhook.speech.thinking import Thinking
 
 _BEFORE = 3  # hops before the turn began that its row begins with
 _FORESEEN = 2  # sentences made ready
+_YES_NO = "yes-no"  # `Expected.kind` of a question
 _LATE = RATE_HZ  # words that an answer is still ahead of are written down in any case after this
 
 
@@ -164,7 +165,7 @@ class DuplexListener:
         states, meaning, clock, options = self._states, self._meaning, self._clock, self._options
         if states is None or meaning is None or not clock.in_turn or self._opening:
             return
-        ended = float(states[Heard.ENDED])
+        ended = self._ended(states)
         self._mind_the_agent(states)
         guess = self._guess
         if guess is None:
@@ -194,6 +195,12 @@ class DuplexListener:
             case Verdict.ASIDE:
                 self._dismiss(f"not meant for the agent, ended {ended:.0%}")
 
+    def _ended(self, states: npt.NDArray[np.float32]) -> float:
+        """How likely the caller is done. `Yeah` or `okay` to a question of the agent's is an answer."""
+        expected = self.floor.expected
+        asked = self.floor.turn.over_question or (expected is not None and expected.kind == _YES_NO)
+        return float(states[Heard.ENDED] + (states[Heard.BACKCHANNEL] if asked else 0.0))
+
     def _mind_the_agent(self, states: npt.NDArray[np.float32]) -> None:
         """Over the agent's voice: whether it goes on, as this is not meant for it."""
         turn, options = self.floor.turn, self._options
@@ -219,7 +226,7 @@ class DuplexListener:
     def _written(self, guess: Guess) -> None:
         """Have the mind look at it, and the voice make what it would say."""
         guess.stage = Stage.WEIGHING
-        floor, ended = self.floor, float(self._states[Heard.ENDED]) if self._states is not None else 0.0
+        floor, ended = self.floor, self._ended(self._states) if self._states is not None else 0.0
         heard = guess.understood(self._before, ended, self._scale.likely, self._scale.sure)
 
         def job() -> None:
