@@ -132,6 +132,18 @@ _CHOICES = (
 )
 
 
+_BIRTHS = (
+    "{birth}",
+    "it's {birth}",
+    "I was born on {birth}",
+    "um / {birth}",
+    "that's {birth}",
+    "my birthday is {birth}",
+    "{birth}, I'm getting old",
+    "yes, {birth}",
+)
+
+
 def _said(rng: random.Random, split: str, fact: Fact, places: Mapping[str, Fill]) -> tuple[str, str]:
     """An answer that gives `fact`, and its pattern."""
     if fact.type is FactType.CHOICE and fact.options:
@@ -145,6 +157,9 @@ def _said(rng: random.Random, split: str, fact: Fact, places: Mapping[str, Fill]
         pattern = rng.choice(shared_out(SORTS[sort].says, split))
         own = {**places, "digits": lambda rng: numbers_said.digits(rng, "".join(rng.choices("0123456789", k=length)))}
         return expand(pattern, rng, own), f"answer {sort}: {pattern}"
+    if fact.type is FactType.DATE and "birth" in fact.ask:
+        pattern = rng.choice(shared_out(_BIRTHS, split))
+        return expand(pattern, rng, places), f"birth: {pattern}"
     sort = _SORT_OF.get(fact.type, "digits")
     if fact.type is FactType.TEXT:
         return rng.choice(("I don't know", "it's a long story", "because of my work")), "text"
@@ -188,6 +203,8 @@ def _value(rng: random.Random, fact: Fact, places: Mapping[str, Fill]) -> str:
         return rng.choice(("yes", "no"))
     if fact.type is FactType.TEXT:
         return "something else"
+    if fact.type is FactType.DATE and "birth" in fact.ask:
+        return places["birth"](rng)
     return places[{FactType.DATE: "date", FactType.MONEY: "amount", FactType.NUMBER: "few"}.get(fact.type, "full")](rng)
 
 

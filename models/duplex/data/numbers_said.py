@@ -137,7 +137,7 @@ def date(rng: random.Random) -> str:
     if kind < 0.42:
         return _calendar(rng)
     if kind < 0.72:
-        before = rng.choice(("", "", "on ", "next ", "this ", "last ", "on "))
+        before = rng.choice(("", "", "", "next ", "this ", "last ", "next "))
         return f"{before}{rng.choice(WEEKDAYS)}"
     if kind < 0.86:
         return rng.choice(("today", "tomorrow", "yesterday", "the day after tomorrow", "tomorrow", "today"))
