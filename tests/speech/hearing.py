@@ -28,7 +28,9 @@ class Meant:
     addressed: float = 0.9
     """How sure it is, while they speak over the agent, that they speak to it."""
     direction: int = 0
-    """Their meaning is the unit vector along this axis."""
+    """Their meaning is the unit vector along this axis ..."""
+    meaning: Vector | None = None
+    """... or this."""
 
 
 @dataclass(slots=True)
@@ -79,7 +81,10 @@ class StandIn:
             row, meant = self.rows[slot], self.meant.get(slot, Meant())
             assert row.opening is not None and row.hops - row.since <= self.most_hops
             row.gist = row.words = 0
-            meanings[i, meant.direction] = 1.0
+            if meant.meaning is not None:
+                meanings[i] = meant.meaning
+            else:
+                meanings[i, meant.direction] = 1.0
             speaking = row.opening.speaking
             if row.quiet:
                 states[i, 1] = meant.ended

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from offhook import weights
+from offhook.agents.embedding import EmbeddingUnavailable, load_embedding
+from offhook.agents.schema import load_agent
 from offhook.speech import contract
 from offhook.speech.contract import (
     HOP_SAMPLES,
@@ -379,10 +382,8 @@ def test_free_text_is_understood_by_all_its_words(line: Line, ears: StandIn) -> 
     assert mind.told == [("understand", "the lid is cracked", "1")]
 
 
+@pytest.mark.parametrize("ears", [StandIn(most_hops=25)])
 def test_a_turn_longer_than_a_row_goes_on_in_another(line: Line, ears: StandIn) -> None:
-    mind = answered(line)
-    ears.most_hops = 25
-    line.model.release(0)
     mind = answered(line)
     ears.meant[0] = Meant("4172", ended=0.05, direction=STORIES)
     line.say(np.concatenate([phone("I want to tell you about the weather and the rain and the sun,")] * 2)[:80_000])
@@ -456,14 +457,42 @@ def test_the_next_caller_in_a_slot_hears_nothing_of_the_last(line: Line, ears: S
     assert not [event for event in later if isinstance(event, Decided | WordsHeard | ToolWanted)]
 
 
+def test_the_order_desk_serves_a_caller_by_meanings_and_a_gist(line: Line, ears: StandIn) -> None:
+    agent = load_agent(Path(__file__).resolve().parents[2] / "dialplans" / "order-desk" / "agent.yaml")
+    try:
+        embedding = load_embedding()
+    except EmbeddingUnavailable as missing:
+        pytest.skip(f"skipped: {missing}")
+    wish, other = embedding.of(["I'd like to know where my parcel is", "thanks that was everything"])
+    line.model.admit(0, agent.persona())
+    line.until(lambda event: isinstance(event, WordsSpoken), 15)
+    ears.meant[0] = Meant("", "i'd like to know where my parcel is", meaning=wish)
+    line.say(phone("I'd like to know where my parcel is."))
+    line.until(lambda event: isinstance(event, SpeechStarted) and event.text == "What's your order number?")
+    line.run(0.8)
+    ears.meant[0] = Meant("4172", "4172", meaning=other)  # what bare digits mean is anybody's guess
+    line.say(phone("Four one seven two."))
+    wanted = line.until(lambda event: isinstance(event, ToolWanted))
+    assert isinstance(wanted, ToolWanted) and wanted.arguments == {"order": "4172"}
+    assert ears.openings[-1][1].said == "What's your order number?"
+    skills = [event for event in line.events if isinstance(event, Decided) and event.skill == "order-status"]
+    assert skills and {"ended", "complete", "order-status"} <= set(skills[0].scores)
+
+
 def test_a_language_it_has_not_learnt_is_refused(model: DuplexModel) -> None:
     with pytest.raises(ValueError, match="English only, not 'de-DE'"):
         model.admit(0, persona(language="de-DE"))
 
 
-def test_a_step_can_be_rehearsed_before_the_first_call(model: DuplexModel, ears: StandIn) -> None:
-    model.rehearsal(2)
-    assert ears.listened == [(0, 1)] and not ears.rows
+def test_steps_are_rehearsed_before_a_call_and_nobody_hears_of_it(
+    line: Line, model: DuplexModel, ears: StandIn
+) -> None:
+    for _ in range(70):
+        model.rehearsal(1)
+        model.rehearsal(2)
+    assert (0, 1) in ears.listened and (0,) in ears.listened
+    line.model.admit(0, persona())
+    assert 0 not in ears.rows and 1 in ears.rows
 
 
 @pytest.mark.parametrize(

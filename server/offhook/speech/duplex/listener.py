@@ -41,6 +41,16 @@ class Scale:
     sure: float = 0.52
 
 
+@dataclass(frozen=True, slots=True)
+class RowLimits:
+    """Hops of a row of the model."""
+
+    most: int
+    """What it can hold."""
+    at_once: int = 1
+    """What is taken in together while the caller speaks on."""
+
+
 @dataclass(slots=True)
 class _Transcript:
     """Words of a turn that is over, written down while the agent answers already."""
@@ -55,13 +65,13 @@ class _Transcript:
 class DuplexListener:
     """Hears one caller. See `conversation.Listener`."""
 
-    def __init__(self, floor: Floor, options: EndOptions, scale: Scale, most_hops: int, guesses: Guesses) -> None:
+    def __init__(self, floor: Floor, options: EndOptions, scale: Scale, rows: RowLimits, guesses: Guesses) -> None:
         self.floor = floor
         self.fresh: Pcm | None = None
         """The newest hop, until it is taken by whoever computes."""
         self._options = options
         self._scale = scale
-        self._most_hops = most_hops
+        self._rows = rows
         self._guesses = guesses
         self._clock = floor.clock
         self._opening = False  # the row is to begin
@@ -92,14 +102,15 @@ class DuplexListener:
         self._write_down()  # as far as it came: the row is wanted
         self._guess, self._before = None, []
         self._full = self._overdue = False
-        self._begin_row(_BEFORE + -(-(self.floor.now - self._clock.turn_start) // HOP_SAMPLES))
+        spoken = -(-(self.floor.now - self._clock.turn_start) // HOP_SAMPLES)
+        self._begin_row(min(_BEFORE + spoken, self.floor.now // HOP_SAMPLES))
 
     def consider(self) -> None:
         if not self._clock.in_turn:
             return
-        guess, options = self._guess, self._options
-        if guess is not None and guess.outlived(self._clock.speech_end, options.tail_ms):
-            self._drop()
+        if self._guess is not None and not self._full and self._outlived(self._guess):
+            self._guess = None
+            self._guesses.void += 1
         length_ms = (self.floor.now - self._clock.turn_start) * 1000 / RATE_HZ
         self._overdue = length_ms >= self.floor.parts.turns.longest_turn_ms
         self._decide()
@@ -121,12 +132,15 @@ class DuplexListener:
     def due(self) -> bool:
         """There is something to listen to, and nothing being written from what was."""
         writing = self._guess is not None and self._guess.stage is Stage.WRITING
-        return self._open and self._clock.in_turn and self._unheard > 0 and not writing
+        if not self._open or not self._clock.in_turn or writing or self._full:
+            return False
+        flowing = not self._clock.silence and not self.floor.turn.broke_in
+        return self._unheard >= (self._rows.at_once if flowing else 1)
 
     def listened(self, states: npt.NDArray[np.float32], meaning: Vector) -> None:
         """All that was heard is in the row: `states` [4], `meaning` [384]."""
         self._states, self._meaning, self._unheard = states, meaning, 0
-        self._full |= self._length >= self._most_hops
+        self._full |= self._length >= self._rows.most - self._rows.at_once
         self._decide()
 
     @property
@@ -175,7 +189,7 @@ class DuplexListener:
             return
         if guess.stage is not Stage.READY:
             return
-        if self._full and clock.silence_ms < options.settled_ms:
+        if self._full and (clock.silence_ms < options.settled_ms or self._outlived(guess)):
             self._settle(guess)
             return
         if self._overdue:
@@ -219,9 +233,8 @@ class DuplexListener:
         self._guess = Guess(heard, meaning, in_words=expected is None or expected.words)
         self._guesses.made += 1
 
-    def _drop(self) -> None:
-        self._guess = None
-        self._guesses.void += 1
+    def _outlived(self, guess: Guess) -> bool:
+        return guess.outlived(self._clock.speech_end, self._options.tail_ms)
 
     def _written(self, guess: Guess) -> None:
         """Have the mind look at it, and the voice make what it would say."""
@@ -248,7 +261,7 @@ class DuplexListener:
         """The row is full and the caller speaks on: keep what it holds, and begin another."""
         self._before.append(Stretch(guess.writing.text, guess.meaning))
         self._guess, self._full = None, False
-        self._begin_row(max(1, self._unheard))
+        self._begin_row(min(max(1, self._unheard), self._rows.most // 2))
 
     def _begin_row(self, back: int) -> None:
         self._opening, self._open = True, False

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from offhook.speech.contract import HOP_SAMPLES
+from offhook.speech.contract import HOP_SAMPLES, Persona
 from offhook.speech.conversing import Conversing
 from offhook.speech.duplex.batch import Batch
-from offhook.speech.duplex.listener import DuplexListener, Scale
+from offhook.speech.duplex.listener import DuplexListener, RowLimits, Scale
 from offhook.speech.duplex.listening import Listening, Opening
 from offhook.speech.duplex.speculation import Guesses
 from offhook.speech.duplex.turns import EndOptions
@@ -40,7 +40,9 @@ class DuplexOptions:
     calls: int = 0
     """Conversations at most; 0: as many as there are slots. How many are taken is measured, not set."""
     budget_ms: float = 40.0
-    """A step writes tokens for no longer than this."""
+    """A step begins no further token after this."""
+    listen_hops: int = 2
+    """Hops taken in at once while a caller speaks on undisturbed. In pauses, and over the agent, it is every one."""
     minds: tuple[str, ...] = ()
     """Modules to import when loading rather than at the first call."""
     turns: TurnOptions = field(default_factory=TurnOptions)
@@ -49,6 +51,9 @@ class DuplexOptions:
     """When a turn is over."""
     scale: Scale = field(default_factory=Scale)
     """How near a meaning has to be to an agent's examples."""
+
+
+_MIDDLE = 40  # hops of a turn that is in its middle
 
 
 class DuplexModel(Conversing[DuplexListener]):
@@ -66,18 +71,33 @@ class DuplexModel(Conversing[DuplexListener]):
         self.guesses = Guesses()
         """Answers made ready before the end of a turn was sure."""
         self._options = options
+        self._rows = RowLimits(listening.most_hops, max(1, options.listen_hops))
         self._listening = listening
         self._batch = Batch(listening, options.budget_ms, self.times)
+        self._warm: dict[int, int] = {}  # hops that rehearsals have put into rows
 
     def rehearsal(self, rows: int) -> None:
-        """The work of a step with `rows` callers in the middle of a turn, for the scheduler to time. Only before the
-        first call: it uses their slots."""
+        """The work of a step with `rows` callers in the middle of a turn, for the scheduler to time. Only while nobody
+        is there: it uses their slots."""
         slots = range(min(rows, self.slots))
-        self._listening.hear(slots, np.zeros((len(slots), HOP_SAMPLES), np.int16))
-        self._listening.begin(slots, [Opening("How can I help you?", False, 1)] * len(slots))
-        self._listening.listen(slots)
+        hop = np.zeros((1, HOP_SAMPLES), np.int16)
         for slot in slots:
+            if not _MIDDLE <= self._warm.get(slot, 0) < self._listening.most_hops:
+                self._listening.forget(slot)
+                for _ in range(_MIDDLE):
+                    self._listening.hear([slot], hop)
+                self._listening.begin([slot], [Opening("How can I help you?", False, _MIDDLE)])
+                self._warm[slot] = _MIDDLE
+            self._warm[slot] += 1
+        self._listening.hear(slots, np.repeat(hop, len(slots), axis=0))
+        self._listening.listen(slots)
+        self._listening.gist(slots)
+
+    def admit(self, slot: int, persona: Persona) -> None:
+        """As of `contract.SpeechModel`; the mind is made in the background, and one that fails ends it with `Done`."""
+        if self._warm.pop(slot, 0):
             self._listening.forget(slot)
+        super().admit(slot, persona)
 
     def release(self, slot: int) -> None:
         """End the slot's conversation, if there is one; nothing of what it heard stays."""
@@ -90,7 +110,7 @@ class DuplexModel(Conversing[DuplexListener]):
 
     def _listener(self, floor: Floor) -> DuplexListener:
         options = self._options
-        return DuplexListener(floor, options.end, options.scale, self._listening.most_hops, self.guesses)
+        return DuplexListener(floor, options.end, options.scale, self._rows, self.guesses)
 
     def _check_language(self, language: str) -> None:
         if language.split("-")[0].lower() != "en":
