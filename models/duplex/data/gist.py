@@ -80,7 +80,7 @@ def gist(words: str, phrases: Collection[str] = ()) -> str:
     the names that a choice's options go by."""
     words = _IDIOMS.sub(lambda match: " ".join("_" * len(match[0].split())), words)
     said = words.split()
-    values = _values(said) | _letters(said) | _names(words, said)
+    values = (_values(said) | _letters(said) | _names(words, said)) - _examples(said)
     for phrase in phrases:
         values |= _places(said, phrase.split())
     kept = values | _answers(said)
@@ -182,6 +182,15 @@ def _letters(said: list[str]) -> set[int]:
     return kept
 
 
+def _examples(said: list[str]) -> set[int]:
+    """The words that stand for a letter: `sugar` in `s as in sugar`, `s for sugar`."""
+    led = {i + 3 for i in range(len(said) - 3) if _letter(said[i]) and said[i + 1 : i + 3] == ["as", "in"]}
+    led |= {
+        i + 2 for i in range(len(said) - 2) if _letter(said[i]) and said[i + 1] in ("for", "like") and said[i] != "i"
+    }
+    return {i for i in led if said[i].isalpha()}
+
+
 def _names(words: str, said: list[str]) -> set[int]:
     """Names, and the words that announce them."""
     kept: set[int] = set()
@@ -196,8 +205,6 @@ def _names(words: str, said: list[str]) -> set[int]:
         if last > first and not _letter(said[first]):
             intro = [i for i, at in enumerate(starts[:-1]) if match.start() <= at < match.end()]
             kept |= set(intro[-2:]) | set(range(first, last))
-        elif last > first or first == len(said):
-            kept |= set()
     sure = {i for i, word in enumerate(said) if _bare(word) in NAMES and _bare(word) not in ALSO_WORDS}
     spare = [i for i, word in enumerate(said) if word not in _LIGHT and word not in _NOT_NAMES]
     if len(spare) <= 2:  # hardly anything but a name
@@ -206,6 +213,10 @@ def _names(words: str, said: list[str]) -> set[int]:
         beside = i - 1 in sure or i + 1 in sure
         if i in sure or (_bare(said[i]) in NAMES and beside and said[i] not in _MONTHS):
             kept.add(i)
+    for match in _POINTED.finditer(words + " "):  # both names are words, too: `under bob fleming`
+        first = next((i for i, at in enumerate(starts[:-1]) if at >= match.end()), len(said))
+        if len(said) > first + 1 and {_bare(word) for word in said[first : first + 2]} <= NAMES:
+            kept |= {first, first + 1}
     for match in _POINTED.finditer(words + " "):
         first = next((i for i, at in enumerate(starts[:-1]) if at >= match.end()), len(said))
         if first in kept and not said[first][0].isdigit() and match[0].strip() not in ("for", "speaking to", "that's"):
@@ -244,10 +255,9 @@ def _answers(said: list[str]) -> set[int]:
         early = start < begun and phrase not in _ECHOES
         if not greeting and (phrase not in _WEAK or len(rest) <= 1 or early):
             kept |= set(range(start, end))
-    if "please" in said:
-        polite = {at for at, word in enumerate(said) if word == "please"}
-        if len(kept) > len(polite) or len(rest) > 0:
-            kept -= polite
+    polite = {start for start, end in found if said[start:end] == ["please"]}
+    if len(kept) > len(polite) or rest:
+        kept -= polite
     return kept
 
 

@@ -1,8 +1,9 @@
-"""Public texts that people really wrote or said to machines, where the data folder has them: bank and hotel customers
-(banking77, NLU++, CC BY 4.0), questions to assistants (CLINC150, CC BY 3.0), orders (Taskmaster, CC BY 4.0).
+"""Public texts that people really wrote or said to machines: bank and hotel customers, questions to assistants, orders.
 
+From banking77 and NLU++ (CC BY 4.0), CLINC150 (CC BY 3.0) and Taskmaster-4 (CC BY 4.0), each where it is to be had:
 `OFFHOOK_DATA` names the data folder, `OFFHOOK_TEXTS` (or else `var/texts`) a further one, with `clinc150.json` and
-`taskmaster4/*.json`. What is missing is left out. Lines whose figures cannot be read aloud with certainty are left out as well.
+`taskmaster4/data_*.json`. What is missing is left out, and so are lines whose figures cannot be read aloud with
+certainty.
 """
 
 from __future__ import annotations

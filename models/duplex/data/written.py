@@ -108,7 +108,9 @@ _FIGURE = re.compile(
     r"(?P<number>\b\d{1,3}(?:,\d{3})+\b|\b\d{1,12}\b)",
     re.IGNORECASE,
 )
-UNSAYABLE = re.compile(r"[<>~(){}\[\]|@#*\\=+^_]|\d[./-]\d|www|https?|\d[a-z]{3}|[a-z]\d", re.IGNORECASE)
+UNSAYABLE = re.compile(
+    r"[<>~(){}\[\]|@#*\\=+^_]|\d[./-]\d|www|https?|\d(?!(?:st|nd|rd|th|[ap]\.?m)\b)[a-z]|[a-z]\d", re.IGNORECASE
+)
 """What a written text may hold that cannot be said with certainty; such texts are left out."""
 
 
