@@ -13,7 +13,7 @@ from enum import Enum
 import numpy as np
 import numpy.typing as npt
 
-from offhook.speech.contract import HOP_SAMPLES, RATE_HZ, Pcm, Reading, UnderstandingMind, Understood, Vector
+from offhook.speech.contract import HOP_SAMPLES, RATE_HZ, Expected, Pcm, Reading, UnderstandingMind, Understood, Vector
 from offhook.speech.duplex.listening import NOTHING, Heard, Opening, Writing
 from offhook.speech.duplex.speculation import Guess, Guesses, Stage, Stretch
 from offhook.speech.duplex.turns import EndOptions, Pause, Verdict, judge
@@ -121,8 +121,8 @@ class DuplexListener:
         """How the row is to begin, where it is."""
         if not self._opening:
             return None
-        said = self.floor.expected.said if self.floor.expected is not None else ""
-        return Opening(said or self.floor.said, self.floor.turn.broke_in, self._length)
+        expected = self.floor.expected or Expected()
+        return Opening(expected.said or self.floor.said, self.floor.turn.broke_in, self._length, expected.kind)
 
     def opened(self) -> None:
         """The row has begun."""

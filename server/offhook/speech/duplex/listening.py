@@ -40,6 +40,8 @@ class Opening:
     """Whether the agent is speaking while the caller begins."""
     back: int
     """Hops heard already that the row begins with: those of the turn so far, and a few from before it."""
+    expected: str = ""
+    """The kind of fact that the agent asked for, as `contract.Expected.kind`: what is written may lean towards it."""
 
 
 @dataclass(frozen=True, slots=True)
