@@ -76,7 +76,7 @@ Source = Callable[[random.Random, str, Mapping[str, Fill]], Draft | None]
 
 _REQUESTS: tuple[tuple[Source, float], ...] = (
     (jobs_said.wish, 0.15),
-    (lambda rng, split, _: public(rng, split), 0.26),
+    (lambda rng, split, places: public(rng, split) or everyday(rng, split, places), 0.26),
     (lambda rng, split, _: turns.courtesy(rng, split), 0.04),
     (everyday, 0.12),
 )
