@@ -19,6 +19,8 @@ from offhook.speech.moshi.options import MoshiOptions
 from offhook.speech.moshi.prompts import RING, SPACER_FRAMES, VoicePrompt, delayed, job_text, lay_out
 from offhook.speech.moshi.shape import DELAYS, FULL, SMALL, TEXT_PADDING
 from offhook.speech.moshi.utterances import PAUSE_FRAMES, Utterances
+from offhook.speech.scheduler import Scheduler
+from tests.speech.rows import core
 
 if TYPE_CHECKING:
     from offhook.speech.moshi.rows import Rows
@@ -130,6 +132,37 @@ def test_a_masked_row_does_not_move(small_rows: Rows) -> None:
 def test_the_first_frame_of_a_row_says_nothing(small_rows: Rows) -> None:
     small_rows.begin(1)
     assert [speaks for _, _, speaks in run(small_rows, 1, noise(1, 4))] == [False, True, True, True]
+
+
+@needs_moshi
+def test_a_row_among_others_says_what_the_packages_own_loop_says_for_one(small_rows: Rows) -> None:
+    """One caller as Kyutai's server serves it: no masks, and no decoding before there are tokens."""
+    import torch
+    from moshi.models.lm import LMGen
+
+    from offhook.speech.moshi import loading
+    from offhook.speech.moshi.resampling import StreamResampler
+
+    heard, everyone, device = noise(1, 16), torch.tensor([True]), torch.device("cpu")
+    codec, lm = loading.build(MoshiOptions.read(SMALL_OPTIONS), device)
+    for layer in lm.transformer.layers:
+        layer.self_attn.context = SHORT.context
+    alone = LMGen(lm, use_sampling=False)
+    up, down = StreamResampler(1, 16_000, 24_000, device), StreamResampler(1, 24_000, 16_000, device)
+    expected = []
+    with torch.no_grad(), codec.streaming(1), alone.streaming(1):
+        for frame in heard:
+            codes = codec.encode(up.step(torch.from_numpy(frame)[None].float() / 32768, everyone)[:, None])
+            tokens = alone.step(codes)
+            if tokens is not None:
+                sound = down.step(codec.decode(tokens[:, 1:])[:, 0], everyone)
+                expected.append((int(tokens[0, 0, 0]), (sound[0] * 32768).numpy()))
+    small_rows.begin(0)
+    small_rows.begin(1)
+    said = run(small_rows, 0, heard, others=noise(2, 16))[1:]
+    assert [token for _, token, _ in said] == [token for token, _ in expected]
+    for (audio, _, _), (_, sound) in zip(said, expected, strict=True):
+        assert np.abs(np.frombuffer(audio, np.int16) - sound).max() < 3
 
 
 @needs_moshi
@@ -439,6 +472,29 @@ def test_another_models_tokenizer_is_refused(tokenizer: Path) -> None:
         loading.words_of(str(tokenizer), FULL)
 
 
+@needs_moshi
+def test_through_the_scheduler_every_call_in_a_row_is_the_first(model: MoshiModel) -> None:
+    now = [0]
+    with core(ROWS) as segment:
+        scheduler = Scheduler(model, segment.segment, lambda epoch, event: None, lambda: now[0])
+        scheduler.warm()
+        calls = []
+        for seed in (1, 2, 1):
+            scheduler.admit(0, segment.bind(0), PERSONA)
+            words, said = noise(seed, 12).reshape(-1), b""
+            now[0] = -(-now[0] // 80_000_000) * 80_000_000  # each call begins at the same beat
+            for packet in words.reshape(-1, 320):
+                segment.hear(0, packet, now[0])
+                while scheduler.deadline_ns <= now[0]:
+                    scheduler.tick()
+                said += segment.play(0, 320).tobytes()
+                now[0] += 20_000_000
+            scheduler.release(0)
+            calls.append(said)
+    assert len(calls[0]) > 8 * 2 * HOP_SAMPLES
+    assert calls[0] == calls[2] != calls[1]
+
+
 # --- without the extra
 
 
@@ -519,3 +575,10 @@ def test_an_utterance_ends_after_a_quiet_pause_and_is_reported_once_heard() -> N
     assert utterances.heard(end) == [WordsSpoken(4, 0, "w10 w11", end)]
     assert utterances.heard(end) == []
     assert utterances.frame(12, True, end, end + 1280) == SpeechStarted(4, 1, "w12", end)
+
+
+def test_a_sentence_is_on_record_before_the_next_one_is_over() -> None:
+    utterances = Utterances(0, lambda tokens: "".join({10: " Hello.", 11: " And"}[token] for token in tokens))
+    for i, token in enumerate([10, TEXT_PADDING, TEXT_PADDING, TEXT_PADDING, 11, TEXT_PADDING, TEXT_PADDING]):
+        utterances.frame(token, True, i, i + 1)
+    assert utterances.heard(99) == [WordsSpoken(0, 0, "Hello.", 4)]

@@ -107,7 +107,7 @@ def _codec(shape: Shape, device: torch.device) -> Any:
 
 
 def _random(shape: Shape, device: torch.device, dtype: torch.dtype) -> tuple[Any, Any]:
-    with torch.no_grad(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with torch.no_grad(), torch.random.fork_rng(devices=[torch.cuda.current_device()] if device.type == "cuda" else []):
         torch.manual_seed(SEED)
         codec, lm = _codec(shape, device), _lm(shape, device, dtype)
         # As they come, a fresh codec's convolutions let sound die out layer by layer, and all its codes are the same.

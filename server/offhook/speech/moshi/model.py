@@ -56,8 +56,9 @@ CALLER_QUIET: Final = 184.0
 """Likewise of the caller's, whose line has noise (-45 dB)."""
 HANGOVER_FRAMES: Final = 3
 """Quiet frames that are still sent after loud ones."""
-PROMPTS_KEPT: Final = 16
 GIB: Final = 1 << 30
+PROMPTS_BYTES: Final = GIB
+"""Of prompts gone through that are kept, the newest always: an agent's takes some 80 MiB."""
 SPARE_BYTES: Final = 3 * GIB
 """GPU memory for the codec, one step's own numbers, its graphs and the prompts kept."""
 
@@ -235,7 +236,7 @@ class MoshiModel:
         else:
             prompt = lay_out(self._options.chosen_shape, self._voices.get(persona.voice), self._encode(text))
             self._prefixes[key] = self._rows.prefix(prompt)
-            if len(self._prefixes) > PROMPTS_KEPT:
+            while len(self._prefixes) > 1 and sum(one.bytes for one in self._prefixes.values()) > PROMPTS_BYTES:
                 self._prefixes.popitem(last=False)
         return self._prefixes[key]
 

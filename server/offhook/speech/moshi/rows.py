@@ -84,9 +84,13 @@ class Rows:
             top_k_text=sampling.top_k_text,
             support_out_of_sync=True,
         )
-        with torch.no_grad():
-            codec.streaming_forever(rows)
-            self._gen.streaming_forever(rows)
+        try:
+            with torch.no_grad():
+                codec.streaming_forever(rows)
+                self._gen.streaming_forever(rows)
+        except torch.OutOfMemoryError:
+            self.close()
+            raise
         self._up = StreamResampler(rows, RATE_HZ, shapes.RATE_HZ, device)
         self._down = StreamResampler(rows, shapes.RATE_HZ, RATE_HZ, device)
         pinned = device.type == "cuda"
@@ -122,6 +126,8 @@ class Rows:
 
     def prefix(self, prompt: Prompt) -> Prefix:
         """The state after a prompt, made in one pass over all its positions, beside the rows."""
+        from moshi.utils.compile import no_compile
+
         lm, stack = self._lm, self._lm.transformer
         tokens = torch.from_numpy(prompt.tokens).to(self._device)
         attentions = [layer.self_attn for layer in stack.layers]
@@ -138,7 +144,8 @@ class Rows:
                 stack.set_streaming_state(dict.fromkeys(aside))
                 for attention in attentions:
                     attention.context = prompt.positions
-                with stack.streaming(1):
+                # Prompts differ in length, and compiling anew for a length takes seconds that callers do not have.
+                with stack.streaming(1), no_compile():
                     stack(inputs)
                     memory = tuple(one._streaming_state.kv_cache.cache[:, 0].clone() for one in attentions)
             finally:

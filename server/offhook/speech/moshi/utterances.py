@@ -17,6 +17,8 @@ from offhook.speech.moshi.shape import TEXT_SILENT
 
 PAUSE_FRAMES: Final = 8
 """Frames without a word, the last of them quiet, after which an utterance is over."""
+SENTENCE_FRAMES: Final = 3
+"""Likewise after the end of a sentence, loud or quiet: should the call end in the next one, this one is on record."""
 LONGEST_FRAMES: Final = 375
 """An utterance without a pause is parted after so long (30 s)."""
 
@@ -46,12 +48,19 @@ class Utterances:
             self._tokens.append(token)
         self._pause = 0 if word else self._pause + 1
         self._frames += 1
-        if self._tokens and (self._frames >= LONGEST_FRAMES or (self._pause >= PAUSE_FRAMES and not loud)):
-            text = " ".join(self._decode(self._tokens).split())
-            self._over.append(WordsSpoken(self._slot, self._number, text, ends))
+        if self._tokens and self._is_over(loud):
+            self._over.append(WordsSpoken(self._slot, self._number, self._text(), ends))
             self._number += 1
             self._tokens = []
         return started
+
+    def _is_over(self, loud: bool) -> bool:
+        paused = self._pause >= PAUSE_FRAMES and not loud
+        sentence = self._pause == SENTENCE_FRAMES and self._text().endswith((".", "?", "!"))
+        return paused or sentence or self._frames >= LONGEST_FRAMES
+
+    def _text(self) -> str:
+        return " ".join(self._decode(self._tokens).split())
 
     def heard(self, played: int) -> list[WordsSpoken]:
         """The utterances whose end the caller has heard, now that `played` samples were played."""
