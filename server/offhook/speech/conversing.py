@@ -139,13 +139,17 @@ class Conversing(abc.ABC, Generic[L]):
     def _post(self, conversation: Conversation[L], result: Result) -> None:
         self._results.put((conversation, result))
 
-    def _collect(self) -> None:
-        while True:
-            try:
-                conversation, result = self._results.get_nowait()
-            except queue.Empty:
-                return
-            conversation.take(result)  # one that was released takes nothing
+    def _collect(self, wait_s: float = 0.0) -> bool:
+        """Take in what the threads have brought, waiting so long for the first of it. False where that was nothing."""
+        taken = False
+        try:
+            while True:
+                wait = wait_s > 0 and not taken
+                conversation, result = self._results.get(wait, wait_s if wait else None)
+                conversation.take(result)  # one that was released takes nothing
+                taken = True
+        except queue.Empty:
+            return taken
 
 
 def _factory(persona: Persona) -> MindFactory:

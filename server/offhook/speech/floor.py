@@ -140,6 +140,7 @@ class Floor:
         self._waiting = _Waiting()
         self._pressed = _Pressed()
         self._utterances = 0
+        self._saying: Utterance | None = None  # the newest
         self._finish: contract.Finish | None = None
         self._cut = False
         self._memo: object = None
@@ -225,6 +226,12 @@ class Floor:
     def busy(self) -> bool:
         """The agent speaks, thinks, or waits for a tool."""
         return bool(self.playout.pending or self._waiting.calls or self._waiting.tools)
+
+    @property
+    def about_to_speak(self) -> bool:
+        """The mind is at work, or the voice has not begun yet with what it said: a sound may come in no time."""
+        said = self._saying
+        return self._waiting.calls > 0 or (said is not None and not (said.clauses or said.whole or said.dropped))
 
     # --- keys and tools
 
@@ -340,7 +347,7 @@ class Floor:
     def _say(self, text: str) -> None:
         utterance = Utterance(self._utterances, " ".join(text.split()))
         self._utterances += 1
-        self.said = utterance.text
+        self.said, self._saying = utterance.text, utterance
         self.playout.say(utterance)
         asked = time.perf_counter()
         first = True

@@ -172,6 +172,12 @@ class DuplexListener:
             if writing.over:
                 self._write_down()
 
+    @property
+    def awaits(self) -> bool:
+        """An answer is nearly there: the mind is looking at a guess, or has been told of a turn that is over."""
+        weighing = self._guess is not None and self._guess.stage is Stage.WEIGHING
+        return weighing or (not self._clock.in_turn and self.floor.about_to_speak)
+
     # --- deciding
 
     def _decide(self) -> None:

@@ -7,6 +7,7 @@ is the runtime's (`Listening`). Nothing here knows a telephone.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -41,6 +42,8 @@ class DuplexOptions:
     """Conversations at most; 0: as many as there are slots. How many are taken is measured, not set."""
     budget_ms: float = 40.0
     """A step begins no further token after this."""
+    patience_ms: float = 10.0
+    """A step in which a turn may have ended waits this long for the agent's logic and voice, to speak at once."""
     listen_hops: int = 2
     """Hops taken in at once while a caller speaks on undisturbed. In pauses, and over the agent, it is every one."""
     minds: tuple[str, ...] = ()
@@ -105,8 +108,15 @@ class DuplexModel(Conversing[DuplexListener]):
         self._listening.forget(slot)
 
     def _work(self) -> None:
-        self._batch.work([each.listener for _, each in self._held() if not each.listener.floor.done])
-        self._collect()  # what is ready by now is said in this step
+        listeners = [each.listener for _, each in self._held() if not each.listener.floor.done]
+        before = [each for each in listeners if each.awaits]  # for them the threads have had their time
+        self._batch.work(listeners)
+        hurried = [each for each in listeners if each.awaits and each not in before]
+        # What the threads have ready in a moment is said in this step rather than the next.
+        until = time.perf_counter() + self._options.patience_ms / 1000
+        self._collect()
+        while any(each.awaits for each in hurried) and (left_s := until - time.perf_counter()) > 0:
+            self._collect(left_s)
 
     def _listener(self, floor: Floor) -> DuplexListener:
         options = self._options
