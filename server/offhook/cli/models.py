@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -67,6 +69,40 @@ def pull_(
                 console.print(f"{name}: pulled and verified", highlight=False)
     if lacking or not quiet_if_complete:
         console.print(f"weights are in {weights.home()}", highlight=False, soft_wrap=True)
+
+
+@app.command("build")
+def build_(
+    device: Annotated[str, typer.Option(help="What it is to run on: cpu or cuda.")] = "cpu",
+    adapter: Annotated[
+        Path | None, typer.Option(help="Folder of what was trained, instead of the weight `duplex`.")
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Build even what is there already.")] = False,
+) -> None:
+    """Put the duplex model together from the weights that are here: ear, mind and mouth, for one device."""
+    # The graph library is slow to import, and the other commands do without it.
+    from offhook.speech.duplex.build import BuildError, Outcome, build
+    from offhook.speech.duplex.built import built_folder
+    from offhook.speech.mouth.place import split_of
+
+    console = Console()
+    started = time.monotonic()
+    with console.status("building the duplex model") as status:
+        try:
+            outcome = build(
+                device,
+                adapter=adapter,
+                force=force,
+                progress=lambda what: status.update(f"building the duplex model: {what}"),
+            )
+            status.update("building the duplex model: the mouth")
+            split_of(weights.path("joe"), "joe")
+        except (BuildError, weights.WeightsMissing, ValueError, OSError) as error:
+            status.stop()
+            fail(str(error))
+    if outcome is Outcome.BUILT:
+        console.print(f"built in {time.monotonic() - started:.0f} s", highlight=False)
+    console.print(f"the duplex model for {device} is in {built_folder(device)}", highlight=False, soft_wrap=True)
 
 
 def _registry() -> dict[str, weights.Weight]:

@@ -11,7 +11,6 @@ hidden from attention. The convolutions are matrix products over neighbouring fr
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -125,13 +124,3 @@ def _project(g: Graph, x: str, blocks: str, w: Mapping[str, Floats]) -> str:
     x = g.wide(g.linear(x, w["projector.out.weight"], w["projector.out.bias"]))
     wanted = g.op("Cast", g.op("GreaterOrEqual", blocks, g.whole(0)), to=onnx.TensorProto.FLOAT)
     return g.op("Mul", x, g.op("Unsqueeze", wanted, g.whole(2)))
-
-
-def frames_of(hops: int) -> tuple[int, int]:
-    """Mel frames and ear frames of a window of `hops`."""
-    return 8 * hops - 1, 4 * hops
-
-
-def blocks_of(hops: int) -> int:
-    """Blocks of 160 ms in `hops`."""
-    return math.ceil(hops / 2)

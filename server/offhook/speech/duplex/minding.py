@@ -32,20 +32,11 @@ import onnx
 from offhook.speech.duplex import gemma
 from offhook.speech.duplex.gemma import HEAD, HEADS, HIDDEN, INNER, LAYERS
 from offhook.speech.duplex.graph import Graph, Precision
+from offhook.speech.duplex.layout import MEANING_SIZE, MOST_STEPS, STATES
 
 Floats = npt.NDArray[np.float32]
 
-SPECIALS = 7
-NOTHING = 0
-"""The id of a position that is a sound."""
-BEGIN, SILENT, SPEAKING, CALLER, MEANING, GIST, WORDS = range(1, SPECIALS + 1)
-FIRST_TOKEN = SPECIALS + 1
-"""The id of kept token 0."""
-STATES = 4
-MOST_STEPS = 64
-"""New positions that one run can take."""
 _POSITIONS = HEADS * MOST_STEPS  # queries stand four to a position, and the operator wants a row for each it is given
-MEANING_SIZE = 384
 
 
 def mind_graph(mind: Mapping[str, Floats], adapter: Mapping[str, Floats], precision: Precision) -> onnx.ModelProto:

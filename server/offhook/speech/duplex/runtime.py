@@ -18,23 +18,33 @@ import numpy as np
 import numpy.typing as npt
 
 from offhook.speech.contract import Pcm, Vector
-from offhook.speech.duplex.earing import blocks_of
 from offhook.speech.duplex.features import MOST_HOPS, Spectra
+from offhook.speech.duplex.layout import (
+    BEGIN,
+    CALLER,
+    CONTEXT,
+    END,
+    FIRST_TOKEN,
+    GIST,
+    MEANING,
+    MEANING_SIZE,
+    MOST_BLOCKS,
+    NOTHING,
+    PREFIX_TOKENS,
+    PROVISIONAL,
+    SILENT,
+    SPEAKING,
+    STATES,
+    WORDS,
+    blocks_of,
+)
 from offhook.speech.duplex.listening import Opening, Writing
-from offhook.speech.duplex.minding import BEGIN, CALLER, FIRST_TOKEN, GIST, MEANING, NOTHING, SILENT, SPEAKING, WORDS
-from offhook.speech.duplex.sessions import CONTEXT, Ear, Feed, Mind
+from offhook.speech.duplex.sessions import Ear, Feed, Mind
 from offhook.speech.duplex.tokenizer import Tokenizer
 
 Floats = npt.NDArray[np.float32]
 
-PROVISIONAL = 4
-"""Blocks at the end of what was heard that are heard anew each time."""
-MOST_BLOCKS = 100
-"""Blocks in a turn: 16 s."""
-PREFIX_TOKENS = 24
-"""Tokens of the agent's last words that the mind is given."""
-_EOS = 0
-_DRAFT = 7
+_DRAFT = 7  # tokens of a draft put forward at once
 _NO_SOUNDS = np.zeros((0, 1), np.float32)
 
 
@@ -77,7 +87,7 @@ class _Branch:
 
     def take(self, token: int, chance: float) -> None:
         self.chance = min(self.chance, chance)
-        if token == _EOS:
+        if token == END:
             self.over = True
         else:
             self.tokens.append(token)
@@ -135,7 +145,7 @@ class DuplexRuntime:
                     f"slot {slot} has taken in {turn.hops} hops of its turn and is to take in {hops}; it can be one to "
                     f"{self.most_hops - turn.hops} more"
                 )
-        states, meanings = np.zeros((len(slots), 4), np.float32), np.zeros((len(slots), 384), np.float32)
+        states, meanings = np.zeros((len(slots), STATES), np.float32), np.zeros((len(slots), MEANING_SIZE), np.float32)
         waiting = list(range(len(slots)))
         while waiting:
             until = [min(due[i], 2 * (blocks_of(turns[i].hops) + self._most_new)) for i in waiting]

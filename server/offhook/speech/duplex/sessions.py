@@ -15,14 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from offhook.speech.duplex import minding
 from offhook.speech.duplex.gemma import HEAD, HIDDEN, LAYERS
+from offhook.speech.duplex.layout import CONTEXT, MEANING, NOTHING
 
 Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
 
-CONTEXT = 192
-"""Positions a row can hold."""
 _GRAIN = 64  # a run sees its rows' memory up to the next multiple of this
 
 
@@ -34,7 +32,7 @@ class Feed:
     start: int
     """Position of the first; what was at or after it is forgotten."""
     ids: Sequence[int]
-    """What stands there, in `minding`'s numbering; NOTHING where a sound does."""
+    """What stands there, as `layout` numbers it; NOTHING where a sound does."""
     sounds: Floats
     """[sounds, 640], in the order of the positions that are NOTHING."""
     heads: int = 0
@@ -131,13 +129,13 @@ class Mind:
 
 def _laid_out(feeds: Sequence[Feed], steps: int, barred: dict[str, Floats]) -> dict[str, npt.NDArray[np.generic]]:
     """Feeds side by side, short ones filled up with what nobody looks at."""
-    ids = np.full((len(feeds), steps), minding.MEANING, np.int64)
+    ids = np.full((len(feeds), steps), MEANING, np.int64)
     sounds = np.zeros((len(feeds), steps, HIDDEN), np.float32)
     writes = np.zeros((len(feeds), max(len(feed.writes) for feed in feeds)), np.int64)
     for i, feed in enumerate(feeds):
         ids[i, : len(feed.ids)] = feed.ids
         if len(feed.sounds):
-            sounds[i, np.flatnonzero(ids[i] == minding.NOTHING)] = feed.sounds
+            sounds[i, np.flatnonzero(ids[i] == NOTHING)] = feed.sounds
         writes[i, : len(feed.writes)] = feed.writes
     return {
         "ids": ids,
