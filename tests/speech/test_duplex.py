@@ -47,6 +47,7 @@ from offhook.speech.duplex.model import DuplexModel, DuplexOptions
 from offhook.speech.duplex.turns import EndOptions, Pause, Verdict, judge
 from offhook.speech.options import read_options
 from offhook.speech.voiceactivity import VoiceActivity
+from offhook.speech.worker import model_class
 from tests.speech.hearing import Meant, StandIn
 from tests.speech.line import Line
 from tests.speech.voices import our_voice, over_g711, spoken
@@ -531,6 +532,14 @@ def test_steps_are_rehearsed_before_a_call_and_nobody_hears_of_it(
 )
 def test_the_surer_the_end_the_shorter_the_silence(pause: Pause, verdict: Verdict) -> None:
     assert judge(pause, EndOptions()) is verdict
+
+
+def test_a_model_that_was_not_built_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "folder", lambda name: tmp_path / name)
+    with pytest.raises(ValueError, match="not built in .*; run `offhook models build`"):
+        model_class("duplex").load(1, {})
+    with pytest.raises(ValueError, match="runs on cpu or cuda, not on 'tpu'"):
+        model_class("duplex").load(1, {"device": "tpu"})
 
 
 def test_options_reach_every_group_by_name() -> None:

@@ -58,6 +58,7 @@ log = logging.getLogger("offhook.speech.worker")
 MODELS: Final[Mapping[str, str]] = {
     "echo": "offhook.speech.echo:EchoModel",
     "cascade": "offhook.speech.cascade:CascadeModel",
+    "duplex": "offhook.speech.duplex.model:DuplexModel",
     "moshi": "offhook.speech.moshi.model:MoshiModel",
     "realtime": "offhook.speech.realtime.model:RealtimeModel",
 }

@@ -7,20 +7,25 @@ is the runtime's (`Listening`). Nothing here knows a telephone.
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 
-from offhook.speech.contract import HOP_SAMPLES, Persona
+from offhook.speech.contract import HOP_SAMPLES, Json, Persona
 from offhook.speech.conversing import Conversing
 from offhook.speech.duplex.batch import Batch
+from offhook.speech.duplex.built import check_built, load_duplex
 from offhook.speech.duplex.listener import DuplexListener, RowLimits, Scale
 from offhook.speech.duplex.listening import Listening, Opening
 from offhook.speech.duplex.speculation import Guesses
 from offhook.speech.duplex.turns import EndOptions
 from offhook.speech.floor import Floor
+from offhook.speech.options import read_options
 from offhook.speech.turns import TurnOptions
 from offhook.speech.voice import Voice
 from offhook.speech.voiceactivity import VoiceActivity
@@ -78,6 +83,24 @@ class DuplexModel(Conversing[DuplexListener]):
         self._listening = listening
         self._batch = Batch(listening, options.budget_ms, self.times)
         self._warm: dict[int, int] = {}  # hops that rehearsals have put into rows
+
+    @classmethod
+    def load(cls, slots: int, options: Mapping[str, Json]) -> Self:
+        """Load what `offhook models build` made, voices and voice activity (some seconds).
+
+        Raises DuplexUnavailable where it was not built, `WeightsMissing`, and ValueError for a wrong option."""
+        chosen = read_options("the duplex model", DuplexOptions(), options)
+        check_built(chosen.device)
+        for module in chosen.minds:
+            importlib.import_module(module.split(":")[0])
+        with ThreadPoolExecutor(2) as pool:
+            activity = pool.submit(VoiceActivity.load)
+            voices = {
+                name: pool.submit(Voice.load, name, chosen.voice_threads, chosen.device) for name in chosen.voices
+            }
+            listening = load_duplex(slots, device=chosen.device, threads=chosen.threads)
+            loaded = {name: voice.result() for name, voice in voices.items()}
+            return cls(slots, chosen, activity.result(), listening, loaded)
 
     def rehearsal(self, rows: int) -> None:
         """The work of a step with `rows` callers in the middle of a turn, for the scheduler to time. Only while nobody
