@@ -536,7 +536,7 @@ def test_the_surer_the_end_the_shorter_the_silence(pause: Pause, verdict: Verdic
 
 def test_a_model_that_was_not_built_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "folder", lambda name: tmp_path / name)
-    with pytest.raises(ValueError, match="not built in .*; run `offhook models build`"):
+    with pytest.raises(ValueError, match=r"not built in .*; run `offhook models build`"):
         model_class("duplex").load(1, {})
     with pytest.raises(ValueError, match="runs on cpu or cuda, not on 'tpu'"):
         model_class("duplex").load(1, {"device": "tpu"})
