@@ -1,0 +1,1 @@
+"""How the duplex model is made: data, training, export, evaluation. PyTorch lives here and nowhere in the server."""

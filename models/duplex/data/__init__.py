@@ -1,0 +1,1 @@
+"""What the duplex model learns from: texts, voices that say them, and the telephone lines they come through."""
