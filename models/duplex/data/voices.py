@@ -2,8 +2,8 @@
 
 All are free to use: Kokoro-82M and Hibari (Apache-2.0), Piper's joe (CC0), CMU's flite and festival voices (BSD-like),
 and espeak-ng (GPL, run as a program). A machine has some of them; `voices` gives those that are there and names what is
-missing. `OFFHOOK_VOICES` is the folder that `kokoro_fetch` filled (else `var/voices`); Hibari and Kokoro's pronunciation
-come with the package `hibari-tts`.
+missing. `OFFHOOK_VOICES` is the folder that `kokoro_fetch` filled (else `var/voices`); Hibari, and with it the
+pronunciation of Kokoro, comes with the package `hibari-tts`.
 A voice that is `held_out` speaks in dev and test only.
 """
 
