@@ -11,6 +11,8 @@ import numpy.typing as npt
 _ZEROS = 24  # of the sinc to each side: the stop band lies 80 dB down
 _BETA = 8.0  # of the Kaiser window
 _CUTOFF = 0.95  # of the lower Nyquist rate
+_BAND = 32  # outputs computed in one product
+_SMALL = 200_000  # multiplications in one product: from 262,144 OpenBLAS uses all cores
 
 Signal = npt.NDArray[np.float32]
 
@@ -21,11 +23,10 @@ def resample(signal: Signal, from_hz: int, to_hz: int) -> Signal:
         return signal.astype(np.float32, copy=False)
     matrix, stride, reach = polyphase(from_hz, to_hz)
     wanted = -(-len(signal) * to_hz // from_hz)
-    blocks = -(-wanted // matrix.shape[1])
-    padded = np.zeros(blocks * stride + matrix.shape[0], np.float32)
+    periods = -(-wanted // matrix.shape[1])
+    padded = np.zeros(periods * stride + matrix.shape[0], np.float32)
     padded[reach : reach + len(signal)] = signal
-    frames = np.lib.stride_tricks.sliding_window_view(padded, matrix.shape[0])[: blocks * stride : stride]
-    return (frames @ matrix).reshape(-1)[:wanted]
+    return _filtered(padded, periods, from_hz, to_hz)[:wanted]
 
 
 class Resampler:
@@ -33,6 +34,7 @@ class Resampler:
     but for rounding; a piece comes out at most 2 ms after it went in."""
 
     def __init__(self, from_hz: int, to_hz: int) -> None:
+        self._from_hz, self._to_hz = from_hz, to_hz
         self._same = from_hz == to_hz
         self._matrix, self._stride, self._reach = polyphase(from_hz, to_hz)
         self._outputs = self._matrix.shape[1]
@@ -63,14 +65,38 @@ class Resampler:
             return np.zeros(0, np.float32)
         inputs = np.zeros(max(len(self._held), count * self._stride + len(self._matrix)), np.float32)
         inputs[: len(self._held)] = self._held
-        frames = np.lib.stride_tricks.sliding_window_view(inputs, len(self._matrix))[
-            : count * self._stride : self._stride
-        ]
-        made = (frames @ self._matrix).reshape(-1)
+        made = _filtered(inputs, count, self._from_hz, self._to_hz)
         out: Signal = made[self._went - first * self._outputs : known - first * self._outputs]
         self._held = self._held[(known // self._outputs - first) * self._stride :]
         self._went = known
         return out
+
+
+def _filtered(signal: Signal, periods: int, from_hz: int, to_hz: int) -> Signal:
+    """`periods` of the filter on `signal`, which begins `reach` inputs before the first.
+
+    In products small enough that NumPy's library keeps them to this thread: in larger ones its other threads would
+    spin, at the cost of whatever else the cores have to do."""
+    matrix, stride, _ = polyphase(from_hz, to_hz)
+    windows = np.lib.stride_tricks.sliding_window_view(signal, len(matrix))[: periods * stride : stride]
+    out = np.empty((periods, matrix.shape[1]), np.float32)
+    for first, last, begin, end in _bands(from_hz, to_hz):
+        band = matrix[begin:end, first:last]
+        rows = max(1, _SMALL // band.size)
+        for row in range(0, periods, rows):
+            out[row : row + rows, first:last] = windows[row : row + rows, begin:end] @ band
+    return out.reshape(-1)
+
+
+@functools.lru_cache(maxsize=8)
+def _bands(from_hz: int, to_hz: int) -> list[tuple[int, int, int, int]]:
+    """The filter's outputs in groups, and which inputs each group depends on: (first, last, begin, end)."""
+    matrix, _, _ = polyphase(from_hz, to_hz)
+    bands: list[tuple[int, int, int, int]] = []
+    for first in range(0, matrix.shape[1], _BAND):
+        used = np.flatnonzero(matrix[:, first : first + _BAND].any(axis=1))
+        bands.append((first, min(first + _BAND, matrix.shape[1]), int(used[0]), int(used[-1]) + 1))
+    return bands
 
 
 @functools.lru_cache(maxsize=8)

@@ -27,7 +27,7 @@ from offhook.speech.saying import clauses
 
 _PAUSE_MS = {",": 120, ";": 160, ":": 160, ".": 260, "?": 260, "!": 260}
 _MADE_AS = 4  # goes up when the same words would come out otherwise: what is on disk is then made anew
-_MOST_BEGUN = 64  # clauses kept that nobody has finished
+_MOST_BEGUN = 32  # clauses kept that nobody has finished
 
 
 class Clause:

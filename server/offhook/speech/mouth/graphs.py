@@ -1,7 +1,7 @@
 """The three graphs of a split voice on onnxruntime: symbols to draft, draft to latent frames, frames to samples.
 
-Every call is pure: the same input gives the same output, from any thread. What is run when, and how the pieces are put
-together, is `rendering`'s business.
+Nothing is kept here between two calls, so they may come from any thread; what the decoder must remember of a clause is
+in its `Decoding`. What is run when is `rendering`'s business.
 """
 
 from __future__ import annotations
@@ -17,16 +17,15 @@ import onnxruntime as ort
 SOURCE = "voice.onnx"
 ENCODE, FLOW, DECODE, STAMP = "encode.onnx", "flow.onnx", "decode.onnx", "split.json"
 PRIOR, MASK, DURATIONS, LATENT, SAMPLES = "prior", "mask", "durations", "latent", "samples"
-MADE_AS = 1
+START, TOTAL, CARRY, CARRIED, LATE = "start", "total", "carry.", "carried.", "late"
+MADE_AS = 3
 """Goes up when the graphs are cut otherwise: those on disk are then made anew."""
 
 FRAME_SAMPLES = 256
 """Samples of the voice's own rate in a latent frame: 11.6 ms at 22.05 kHz."""
-DECODE_REACH = 10
-"""Frames to each side that a frame's samples depend on (conv_pre 3, and the rest from what the up-sampling layers and
-their dilated blocks see; measured: with 9 the samples are off by 0.001, with 10 they are the same)."""
 FLOW_REACH = 28
-"""The same for the flow: 4 times 4 convolutions of 5; measured: with 20 frames off by 0.002, with 24 the same."""
+"""Frames to each side that a frame out of the flow depends on: 4 times 4 convolutions of 5. Measured: with 20 frames
+it is off by 0.002, with 24 it is the same."""
 
 BUCKETS = (1, 2, 4, 8, 16, 32, 64)
 """Clauses decoded in one run on a GPU; a run of another number is filled up to the next."""
@@ -50,6 +49,19 @@ class Draft:
     """[symbols]: frames of each."""
 
 
+@dataclass(slots=True)
+class Decoding:
+    """How far the decoder is with one clause, and what it must remember of it."""
+
+    total: int
+    """Frames of the clause."""
+    fed: int
+    """Frames fed so far."""
+    carry: list[npt.NDArray[np.float32]]
+    over: bool = False
+    """All its samples were given out."""
+
+
 class MouthGraphs:
     """The graphs of one split voice. Safe to use from several threads."""
 
@@ -65,10 +77,14 @@ class MouthGraphs:
         if device == "cuda":
             providers.insert(0, ("CUDAExecutionProvider", {"cudnn_conv_algo_search": "HEURISTIC"}))
         self.fixed = device == "cuda"
-        """Windows should all be of one length; their number is filled up to a bucket, so that shapes are few."""
+        """Pieces should all be of one length; their number is filled up to a bucket, so that shapes are few."""
         self._encode, self._flow, self._decode = (
             ort.InferenceSession(folder / name, options, providers=providers) for name in (ENCODE, FLOW, DECODE)
         )
+        self.late = int(self._decode.get_modelmeta().custom_metadata_map[LATE])
+        """Samples by which the decoder is behind what it is fed: it looks ahead that far."""
+        carried = [each for each in self._decode.get_inputs() if each.name.startswith(CARRY)]
+        self._carried: list[tuple[int, ...]] = [tuple(each.shape[1:]) for each in carried]
 
     def encode(self, ids: npt.NDArray[np.int64], scales: npt.NDArray[np.float32]) -> Draft:
         """The draft of one clause of `ids` [symbols]; `scales` are noise, length and noise of the lengths."""
@@ -82,21 +98,43 @@ class MouthGraphs:
         latent: Frames = self._flow.run([LATENT], {PRIOR: np.ascontiguousarray(prior[None]), MASK: mask})[0][0]
         return latent
 
-    def decode(self, windows: Sequence[Frames]) -> list[Sound]:
-        """The samples of each window, exact but for `DECODE_REACH` frames at an end that is not the clause's own.
-        Windows of one length are decoded in one run."""
-        sounds: list[Sound] = [np.zeros(0, np.float32)] * len(windows)
+    def decoding(self, total: int) -> Decoding:
+        """A clause of `total` frames, none of them decoded yet."""
+        return Decoding(total, 0, [np.zeros((1, *shape), np.float32) for shape in self._carried])
+
+    def decode(self, decodings: Sequence[Decoding], pieces: Sequence[Frames]) -> list[Sound]:
+        """Feed each clause its next frames; what can be known of its samples now (`late` samples less than was fed).
+        Behind the clause's end frames may be anything, and must be fed until `Decoding.over`. Pieces of one length are
+        decoded in one run."""
+        sounds: list[Sound] = [np.zeros(0, np.float32)] * len(decodings)
         alike: dict[int, list[int]] = {}
-        for number, window in enumerate(windows):
-            alike.setdefault(window.shape[1], []).append(number)
+        for number, piece in enumerate(pieces):
+            alike.setdefault(piece.shape[1], []).append(number)
         for numbers in alike.values():
-            for start in range(0, len(numbers), BUCKETS[-1]):
-                some = numbers[start : start + BUCKETS[-1]]
-                batch = np.stack([windows[number] for number in some])
-                if self.fixed:
-                    size = next(bucket for bucket in BUCKETS if bucket >= len(some))
-                    batch = np.concatenate([batch, np.zeros((size - len(some), *batch.shape[1:]), np.float32)])
-                decoded = self._decode.run([SAMPLES], {LATENT: batch})[0]
-                for row, number in enumerate(some):
-                    sounds[number] = decoded[row]
+            for first in range(0, len(numbers), BUCKETS[-1]):
+                some = numbers[first : first + BUCKETS[-1]]
+                decoded = self._run([decodings[number] for number in some], [pieces[number] for number in some])
+                for number, sound in zip(some, decoded, strict=True):
+                    sounds[number] = sound
+        return sounds
+
+    def _run(self, decodings: Sequence[Decoding], pieces: Sequence[Frames]) -> list[Sound]:
+        spare = next(bucket for bucket in BUCKETS if bucket >= len(decodings)) - len(decodings) if self.fixed else 0
+        rows = [*decodings, *(self.decoding(0) for _ in range(spare))]
+        feeds: dict[str, npt.NDArray[np.generic]] = {
+            LATENT: np.stack([*pieces, *(np.zeros_like(pieces[0]) for _ in range(spare))]),
+            START: np.array([row.fed for row in rows], np.int64),
+            TOTAL: np.array([row.total for row in rows], np.int64),
+        }
+        for number in range(len(self._carried)):
+            feeds[f"{CARRY}{number}"] = np.concatenate([row.carry[number] for row in rows])
+        names = [SAMPLES, *(f"{CARRIED}{number}" for number in range(len(self._carried)))]
+        samples, *carried = self._decode.run(names, feeds)
+        sounds: list[Sound] = []
+        for row, (decoding, piece) in enumerate(zip(decodings, pieces, strict=True)):
+            at = decoding.fed * FRAME_SAMPLES - self.late
+            sounds.append(samples[row, max(0, -at) : max(0, decoding.total * FRAME_SAMPLES - at)])
+            decoding.fed += piece.shape[1]
+            decoding.carry = [each[row : row + 1] for each in carried]
+            decoding.over = decoding.fed * FRAME_SAMPLES - self.late >= decoding.total * FRAME_SAMPLES
         return sounds

@@ -2,13 +2,13 @@
 
     encode.onnx   symbols -> how long each lasts, and a first draft of the latent frames (256 samples each)
     flow.onnx     a run of drafted frames -> the same frames as the decoder wants them
-    decode.onnx   a run of frames of several clauses -> their samples
+    decode.onnx   the next frames of several clauses, and what is remembered of those before -> their samples
 
-The last two see only some frames to each side (`FLOW_REACH`, `DECODE_REACH`), so they can work on any part of a clause.
-Two things differ from the voice's own graph. Its noise is a fixed table instead of chance, so that the same words are
-always the same sound, however they are cut. And its convolutions have a second dimension, of one, because onnxruntime
-has its fast kernels for images only (a quarter less time for the same numbers). Needs `onnx`, never PyTorch; training,
-quantising and playing are not its business.
+The flow looks but some frames to each side (`FLOW_REACH`), so it can work on any part of a clause; the decoder carries
+on from piece to piece (see `carrying`). Two things differ from the voice's own graph. Its noise is a fixed table
+instead of chance, so that the same words are always the same sound, however they are cut. And its convolutions have a
+second dimension, of one, because onnxruntime has its fast kernels for images only (a fifth less time for the same
+numbers). Needs `onnx`, never PyTorch; training, quantising and playing are not its business.
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.utils import Extractor
 
+from offhook.speech.mouth.carrying import carry_on
 from offhook.speech.mouth.graphs import (
     DECODE,
     DURATIONS,
     ENCODE,
     FLOW,
     FRAME_SAMPLES,
+    LATE,
     LATENT,
     MADE_AS,
     MASK,
@@ -114,6 +116,8 @@ def cut(voice: ModelProto, name: str = "the voice") -> dict[str, ModelProto]:
     flow = extractor.extract_model([prior, mask], [latent])
     decode = extractor.extract_model([latent], [sound])
     _widen(decode.graph, latent, sound, channels)
+    late = carry_on(decode)
+    helper.set_model_props(decode, {LATE: str(late)})
     names = {prior: PRIOR, mask: MASK, durations: DURATIONS, latent: LATENT}
     shapes: dict[str, list[str | int | None]] = {
         PRIOR: ["clauses", channels, "frames"],
@@ -235,7 +239,9 @@ def _level(source: Path, split: Path) -> float:
         if spelled is None:
             continue
         latent = graphs.flow(graphs.encode(spelled.ids, spelling.scales).prior)
-        (sound,) = graphs.decode([latent])
+        frames = latent.shape[1]
+        ahead = np.zeros((len(latent), -(-graphs.late // FRAME_SAMPLES)), np.float32)
+        (sound,) = graphs.decode([graphs.decoding(frames)], [np.concatenate([latent, ahead], axis=1)])
         power = powers_of(sound, spelling.rate_hz // 100)
         powers.append(float((power[power > power.max() * 0.1] ** 2).mean()))
     return float(np.sqrt(np.median(powers)))
