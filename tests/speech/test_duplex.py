@@ -291,8 +291,8 @@ def test_a_number_broken_off_is_waited_for(line: Line, ears: StandIn) -> None:
     assert not line.of(TurnEnded)
     ears.meant[0] = Meant("4172", direction=ORDER)
     ended(line)
-    line.until(lambda event: isinstance(event, ToolWanted))
-    assert mind.told == [("understand", "4172", "0")]
+    line.run(0.3)
+    assert line.of(ToolWanted) and mind.told == [("understand", "4172", "0")]
 
 
 def test_the_caller_cuts_the_agent_off_within_200_ms_and_the_mind_knows_how_far_it_got(
@@ -391,6 +391,23 @@ def test_free_text_is_understood_by_all_its_words(line: Line, ears: StandIn) -> 
     ended(line)
     answer(line)
     assert mind.told == [("understand", "the lid is cracked", "1")]
+
+
+def test_a_long_turn_is_parted_at_a_pause(line: Line, ears: StandIn) -> None:
+    mind = answered(line)
+    ears.meant[0] = Meant("1187", ended=0.35, direction=STORIES)
+    long = phone(
+        "I want to tell you about the weather and the rain and the sun and the wind and the snow and the fog and all "
+        "the rest of it, which was really very wet,"
+    )
+    assert len(long) >= 76 * HOP_SAMPLES
+    line.say(np.concatenate([long, np.zeros(RATE_HZ // 2, np.int16), phone("and of the parcel that got wet.")]))
+    line.run(len(long) / RATE_HZ + 0.6)
+    assert not line.of(TurnEnded)
+    ears.meant[0] = Meant("no", direction=STORIES)
+    ended(line)
+    answer(line)
+    assert mind.told == [("understand", "1187 no", "1")]
 
 
 @pytest.mark.parametrize("ears", [StandIn(most_hops=25)])

@@ -22,6 +22,7 @@ from offhook.speech.thinking import Thinking
 
 _BEFORE = 3  # hops before the turn began that its row begins with
 _FORESEEN = 2  # sentences made ready
+_MOST_GIST, _MOST_WORDS = 32, 80  # tokens; what is longer runs in a circle
 _YES_NO = "yes-no"  # `Expected.kind` of a question
 _LATE = RATE_HZ  # words that an answer is still ahead of are written down in any case after this
 
@@ -49,6 +50,9 @@ class RowLimits:
     """What it can hold."""
     at_once: int = 1
     """What is taken in together while the caller speaks on."""
+    long: int = 75
+    """From here on a row is not gone on with after a pause: another is begun, for the model has learnt from turns that
+    are shorter."""
 
 
 @dataclass(slots=True)
@@ -60,6 +64,7 @@ class _Transcript:
     before: str
     """Written from rows that were full."""
     writing: Writing = NOTHING
+    tokens: int = 0
 
 
 class DuplexListener:
@@ -97,6 +102,7 @@ class DuplexListener:
         if self._open or self._opening:
             self._unheard += 1
             self._length += 1
+            self._full |= self._open and self._length >= self._rows.most
 
     def began(self) -> None:
         self._write_down()  # as far as it came: the row is wanted
@@ -108,9 +114,13 @@ class DuplexListener:
     def consider(self) -> None:
         if not self._clock.in_turn:
             return
-        if self._guess is not None and not self._full and self._outlived(self._guess):
-            self._guess = None
-            self._guesses.void += 1
+        guess = self._guess
+        if guess is not None and not self._full and self._outlived(guess):
+            if guess.stage is not Stage.WRITING and self._length >= self._rows.long:
+                self._settle(guess)
+            else:
+                self._guess = None
+                self._guesses.void += 1
         length_ms = (self.floor.now - self._clock.turn_start) * 1000 / RATE_HZ
         self._overdue = length_ms >= self.floor.parts.turns.longest_turn_ms
         self._decide()
@@ -140,7 +150,6 @@ class DuplexListener:
     def listened(self, states: npt.NDArray[np.float32], meaning: Vector) -> None:
         """All that was heard is in the row: `states` [4], `meaning` [384]."""
         self._states, self._meaning, self._unheard = states, meaning, 0
-        self._full |= self._length >= self._rows.most - self._rows.at_once
         self._decide()
 
     @property
@@ -164,12 +173,13 @@ class DuplexListener:
         """One token more."""
         guess = self._guess
         if guess is not None and guess.stage is Stage.WRITING:
-            guess.writing = writing
-            if writing.over:
+            guess.writing, guess.tokens = writing, guess.tokens + 1
+            if writing.over or guess.tokens >= (_MOST_WORDS if guess.in_words else _MOST_GIST):
                 self._written(guess)
         elif self._transcript is not None:
             self._transcript.writing = writing
-            if writing.over:
+            self._transcript.tokens += 1
+            if writing.over or self._transcript.tokens >= _MOST_WORDS:
                 self._write_down()
 
     @property
@@ -190,7 +200,8 @@ class DuplexListener:
         guess = self._guess
         if guess is None:
             quiet = clock.silence_ms >= options.guess_ms and self._unheard == 0
-            if ended >= options.guess or quiet or self._full or self._overdue:
+            likely = ended >= (options.guess if clock.silence else options.guess_speaking)
+            if likely or quiet or self._full or self._overdue:
                 self._begin_guess(meaning)
             return
         if guess.stage is not Stage.READY:
@@ -264,10 +275,11 @@ class DuplexListener:
         self._decide()
 
     def _settle(self, guess: Guess) -> None:
-        """The row is full and the caller speaks on: keep what it holds, and begin another."""
+        """The row is long enough and the caller speaks on: keep what it holds, and begin another."""
         self._before.append(Stretch(guess.writing.text, guess.meaning))
         self._guess, self._full = None, False
-        self._begin_row(min(max(1, self._unheard), self._rows.most // 2))
+        since = (self.floor.now - guess.until) // HOP_SAMPLES
+        self._begin_row(min(max(1, since), self._rows.most // 2))
 
     def _begin_row(self, back: int) -> None:
         self._opening, self._open = True, False

@@ -44,6 +44,8 @@ class Guess:
     """All the words are written, not the gist only."""
     stage: Stage = Stage.WRITING
     writing: Writing = NOTHING
+    tokens: int = 0
+    """Times that it was written at."""
     complete: float = 0.5
     """What the mind made of it, once it is READY."""
 

@@ -34,6 +34,8 @@ class EndOptions:
     """Log-odds that words which broke off take from it."""
     guess: float = 0.3
     """From this `ended` on, an answer is made ready, to be thrown away should the caller go on."""
+    guess_speaking: float = 0.6
+    """The same while the voice activity still has them speaking: it is some frames late."""
     guess_ms: int = 320
     """After this much silence, one is made ready whatever the model hears."""
     tail_ms: int = 64
