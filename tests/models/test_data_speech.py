@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from models.duplex.data.__main__ import main
 from models.duplex.data.line import Law, Line, Noise
 from models.duplex.data.making import spoken_shard
 from models.duplex.data.shards import (
@@ -217,3 +218,14 @@ def test_lost_packets_of_a_steady_tone_are_made_up_for() -> None:
     differs = np.abs(whole - patched) > 0.01
     assert differs.any()  # packets were lost
     assert np.sqrt(np.mean((whole - patched) ** 2)) < 0.35 * np.sqrt(np.mean(whole**2))
+
+
+def test_the_card_tells_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    public = dataclasses.replace(_utterance("two"), pattern="clinc150: how are you")
+    write_shard(tmp_path, "train", 1, [(_utterance(), _noise(16_000)), (public, _noise(16_000))])
+    assert main(["--out", str(tmp_path), "--card"]) == 0
+    told = capsys.readouterr().out
+    assert "| train | 2 | 0.00 |" in told
+    assert "Voices in train (1): joe." in told
+    assert "- joe: Piper en_US-joe-medium, CC0-1.0" in told
+    assert "- clinc150: 1 utterances, CC BY 3.0" in told

@@ -17,6 +17,8 @@ from models.duplex.data.making import made_hours, make_shards
 from models.duplex.data.shards import Utterance, hours, read_shards
 from models.duplex.data.voices import LICENCES
 
+_TEXTS = {"banking77": "CC BY 4.0", "nlupp": "NLU++, CC BY 4.0", "clinc150": "CC BY 3.0", "taskmaster": "CC BY 4.0"}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m models.duplex.data", description="Make speech to train with.")
@@ -55,6 +57,9 @@ def card(folder: Path) -> str:
         out += [f"Voices in {split} ({len(heard)}): {', '.join(sorted(heard))}.", ""]
     kinds = sorted({one.voice.split("-")[0] for one in said})
     out += ["Licences of the voices:", "", *(f"- {kind}: {LICENCES.get(kind, 'unknown')}" for kind in kinds), ""]
+    texts = Counter(one.pattern.split(":")[0] for one in said if one.pattern.split(":")[0] in _TEXTS)
+    out += ["Public texts (all else comes out of this project's own grammar and agents' files):", ""]
+    out += [*(f"- {name}: {texts[name]} utterances, {licence}" for name, licence in _TEXTS.items()), ""]
     return "\n".join(out)
 
 
