@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -10,12 +10,9 @@ import pytest
 from offhook.speech.capacity import calls_held, cost_of, phases_for
 from offhook.speech.contract import (
     HOP_SAMPLES,
-    Delivery,
     Done,
-    Event,
     Hop,
     Keys,
-    Pcm,
     Persona,
     Step,
     TurnEnded,
@@ -24,107 +21,8 @@ from offhook.speech.contract import (
 from offhook.speech.echo import EchoModel
 from offhook.speech.scheduler import ModelBroken, NotServed, Scheduler
 from offhook.speech.slots import RING_SAMPLES
+from tests.speech.room import MS, Clock, Listener, Locked, Room, place
 from tests.speech.rows import PERSONA, Core, core, noise
-
-MS = 1_000_000
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000 * MS
-
-    def __call__(self) -> int:
-        return self.now
-
-
-class Listener:
-    """A model whose whole behaviour is `on_step`, and that keeps what it was given."""
-
-    def __init__(self, slots: int, on_step: Callable[[Hop, Step], None] = lambda hop, step: None) -> None:
-        self.slots = slots
-        self.on_step = on_step
-        self.hops: list[Hop] = []
-        self.delivered: list[Delivery] = []
-        self.held: set[int] = set()
-
-    def admit(self, slot: int, persona: Persona) -> None:
-        assert slot not in self.held
-        self.held.add(slot)
-
-    def deliver(self, slot: int, delivery: Delivery) -> None:
-        self.delivered.append(delivery)
-
-    def release(self, slot: int) -> None:
-        self.held.discard(slot)
-
-    def step(self, hop: Hop) -> Step:
-        self.hops.append(hop)
-        none = np.zeros(self.slots, np.bool_)
-        step = Step(np.zeros((self.slots, 4000), np.int16), np.zeros(self.slots, np.int32), none.copy(), none.copy())
-        self.on_step(hop, step)
-        return step
-
-    def heard(self, slot: int) -> Pcm:
-        return np.concatenate([np.zeros(0, np.int16), *(h.audio[slot] for h in self.hops if h.mask[slot])])
-
-
-class Locked(Listener):
-    """One that steps all its rows at once."""
-
-    phases = 1
-
-
-class Room:
-    """A scheduler, its segment's other side, and the clock both live on."""
-
-    def __init__(self, media: Core, model: Listener | EchoModel) -> None:
-        self.core = media
-        self.clock = Clock()
-        self.events: list[tuple[int, Event]] = []
-        self.model = model
-        self.scheduler = Scheduler(model, media.segment, lambda epoch, e: self.events.append((epoch, e)), self.clock)
-        self.said: dict[int, Pcm] = {}
-        self.next_packet = self.clock.now + 7 * MS
-
-    def join(self, slot: int, persona: Persona = PERSONA) -> int:
-        epoch = self.core.bind(slot)
-        self.scheduler.admit(slot, epoch, persona)
-        self.said[slot] = np.zeros(0, np.int16)
-        return epoch
-
-    def pass_ms(self, ms: int, *, silent: tuple[int, ...] = ()) -> None:
-        """Let time go by; every 20 ms a packet of each caller comes, but of the silent, and one is played to them."""
-        end = self.clock.now + ms * MS
-        while self.clock.now < end:
-            self.clock.now += MS
-            self._packets(silent)
-            if self.clock.now >= self.scheduler.deadline_ns:
-                self.scheduler.tick()
-
-    def stalled_ms(self, ms: int) -> None:
-        """Time in which the callers speak and the scheduler gets no processor."""
-        self.clock.now += ms * MS
-        self._packets(())
-
-    def _packets(self, silent: tuple[int, ...]) -> None:
-        while self.next_packet <= self.clock.now:
-            for slot in self.said:
-                if slot not in silent:
-                    self.core.hear(slot, self.packet(slot), self.next_packet)
-                self.said[slot] = np.concatenate([self.said[slot], self.core.play(slot, 320)])
-            self.next_packet += 20 * MS
-
-    def packet(self, slot: int) -> Pcm:
-        """The next 20 ms of the slot's caller, unlike any other slot's."""
-        at = int(self.core.segment.heard[slot])
-        return noise(slot, at + 320)[at:]
-
-
-def place(whole: Pcm, part: Pcm) -> int:
-    """Where in `whole` the beginning of `part` lies."""
-    windows = np.lib.stride_tricks.sliding_window_view(whole, 16)
-    (found,) = np.flatnonzero((windows == part[:16]).all(axis=1))
-    return int(found)
 
 
 @pytest.fixture
@@ -236,7 +134,7 @@ def test_positions_in_events_are_ring_cursors_also_behind_a_skip(media: Core) ->
     epoch = media.bind(2)
     media.hear(2, noise(2, 4096))  # was heard before anybody was admitted
     room.scheduler.admit(2, epoch, PERSONA)
-    room.said[2] = np.zeros(0, np.int16)
+    room.said[2] = []
     room.pass_ms(300)
     room.stalled_ms(600)
     room.pass_ms(300)
@@ -275,7 +173,7 @@ def test_what_a_caller_says_comes_back_to_that_caller_alone(media: Core) -> None
         room.join(slot)
     room.pass_ms(1500)
     for slot in (0, 4, 7):
-        echo = room.said[slot]
+        echo = room.heard_by(slot)
         begin = place(noise(slot, 5000), echo)
         assert len(echo) > 16_000
         assert (echo == noise(slot, begin + len(echo))[begin:]).all()
@@ -287,14 +185,14 @@ def test_a_row_bound_anew_hears_nothing_of_its_predecessor(media: Core) -> None:
     room.join(5)
     room.pass_ms(500)
     epoch = media.bind(5)  # a new call, before anyone told the scheduler
-    room.said[5] = np.zeros(0, np.int16)
+    room.said[5] = []
     room.pass_ms(300)
-    assert len(room.said[5]) == 0, "nobody was admitted to the new epoch"
+    assert len(room.heard_by(5)) == 0, "nobody was admitted to the new epoch"
     assert room.scheduler.stats().released == {"rebound": 1}
     room.scheduler.admit(5, epoch, PERSONA)
     media.hear(5, np.full(3200, 7, np.int16), room.clock.now)
     room.pass_ms(100, silent=(5,))
-    assert set(room.said[5]) == {7}
+    assert set(room.heard_by(5)) == {7}
 
 
 def test_a_row_rebound_while_the_model_was_at_it_is_not_written_to(media: Core) -> None:
@@ -409,7 +307,7 @@ def test_one_failing_slot_ends_alone(media: Core) -> None:
     (done,) = [event for _, event in room.events]
     assert isinstance(done, Done) and done.exit == "failed" and "no more of slot 1" in done.reason
     assert model.held == {0, 2} and room.scheduler.in_use == 2
-    assert len(room.said[0]) and len(room.said[2])
+    assert len(room.heard_by(0)) and len(room.heard_by(2))
 
 
 def test_a_model_that_fails_with_everyone_is_broken(media: Core) -> None:
