@@ -1,0 +1,70 @@
+"""What a batch of turns is judged by: the branches' words, the turn's state, its meaning, and the mind reading text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.duplex.model import Batch, Duplex
+
+TEMPERATURE = 2.0
+"""Of the distillation (Ultravox)."""
+NEAR = 0.07
+"""Of the contrast between meanings of one batch."""
+
+
+@dataclass(slots=True)
+class Losses:
+    """Means over what of their kind a batch holds; `total` is what is learnt by."""
+
+    total: Tensor
+    tokens: float
+    state: float
+    meaning: float
+    distilled: float
+
+
+def judge(model: Duplex, batch: Batch, adapted: bool, text: Batch | None) -> Losses:
+    """The losses of `batch`; with `text`, the same turns as text, the mind that reads them is taught too and teaches
+    the one that hears."""
+    hidden = model.think(batch, model.hear(batch), adapted)
+    chosen = batch.labels >= 0
+    logits = model.mind.logits(hidden[chosen])
+    tokens = _crossed(logits, batch.labels[chosen])
+    state, meaning = _heads(model, batch, hidden)
+    total = tokens + 0.5 * state + meaning
+    distilled = torch.zeros(())
+    if text is not None:
+        read = model.think(text, None, adapted)
+        wise = model.mind.logits(read[text.labels >= 0])
+        total = total + 0.5 * _crossed(wise, text.labels[text.labels >= 0])
+        total = total + 0.5 * _heads(model, text, read)[1]
+        if len(wise) == len(logits) and len(wise):  # the same branches in the same order
+            teacher = F.log_softmax(wise.detach() / TEMPERATURE, -1)
+            student = F.log_softmax(logits / TEMPERATURE, -1)
+            distilled = F.kl_div(student, teacher, log_target=True, reduction="batchmean")
+            total = total + 0.5 * distilled
+    return Losses(total, *(float(part.detach()) for part in (tokens, state, meaning, distilled)))
+
+
+def _crossed(logits: Tensor, labels: Tensor) -> Tensor:
+    return F.cross_entropy(logits, labels) if len(labels) else logits.sum() * 0.0
+
+
+def _heads(model: Duplex, batch: Batch, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    states, meanings = model.heads(batch, hidden)
+    each = F.cross_entropy(states, batch.state.clamp(min=0), reduction="none")
+    weight = batch.state_weight * (batch.state >= 0)
+    state = (each * weight).sum() / weight.sum().clamp(min=1.0)
+    known = batch.meaning.abs().sum(-1) > 0
+    if known.sum() < 2:
+        return state, meanings.sum() * 0.0
+    ours, theirs = meanings[known], batch.meaning[known]
+    same = theirs @ theirs.T > 0.999  # several turns of one batch may mean the same
+    near = ours @ theirs.T / NEAR
+    near = near.masked_fill(same & ~torch.eye(len(ours), dtype=torch.bool, device=near.device), -1e4)
+    contrast = F.cross_entropy(near, torch.arange(len(ours), device=near.device))
+    return state, 2.0 * (1 - (ours * theirs).sum(-1)).mean() + 0.2 * contrast
