@@ -26,7 +26,7 @@ from offhook.speech.mouth.spelling import Spelling
 from offhook.speech.saying import clauses
 
 _PAUSE_MS = {",": 120, ";": 160, ":": 160, ".": 260, "?": 260, "!": 260}
-_MADE_AS = 4  # goes up when the same words would come out otherwise: what is on disk is then made anew
+_MADE_AS = 5  # goes up when the same words would come out otherwise: what is on disk is then made anew
 _MOST_BEGUN = 32  # clauses kept that nobody has finished
 
 

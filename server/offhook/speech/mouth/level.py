@@ -38,13 +38,13 @@ class Leveller:
         self._quiet = voice_level * _QUIET
         self._held: Signal = np.zeros(0, np.float32)  # begins `_BEFORE` frames before speech at the earliest
         self._begun = False
+        self._faded_in = False
         self._since = 0  # quiet frames since the last loud one that went out, before `_held`
 
     def push(self, sound: Signal, last: bool = False) -> Pcm:
         """What of the clause can go out, now that `sound` (16 kHz) has come; with `last` all that is left of it."""
         held = np.concatenate([self._held, sound])
         loud = np.flatnonzero(powers_of(held, _FRAME) > self._quiet)
-        fade_in = False
         if not self._begun:
             if not len(loud):
                 # Of silence before the first sound only a little can still be wanted.
@@ -52,7 +52,7 @@ class Leveller:
                 return np.zeros(0, np.int16)
             skipped = max(0, int(loud[0]) - _BEFORE)
             held, loud = held[skipped * _FRAME :], loud - skipped
-            self._begun = fade_in = True
+            self._begun = True
         # Frames up to `end` are speech, or quiet that belongs to it whatever comes.
         end = int(loud[-1]) + 1 + _BEHIND if len(loud) else _BEHIND - self._since
         if last:
@@ -63,9 +63,9 @@ class Leveller:
         out, self._held = held[:ready], held[ready:]
         frames = ready // _FRAME
         self._since = frames - 1 - int(loud[-1]) if len(loud) and loud[-1] < frames else self._since + frames
-        return self._finish(out, fade_in, last)
+        return self._finish(out, last)
 
-    def _finish(self, sound: Signal, fade_in: bool, fade_out: bool) -> Pcm:
+    def _finish(self, sound: Signal, fade_out: bool) -> Pcm:
         sound = sound * self._gain
         bend = 0.2 * _PEAK
         over = np.abs(sound) > _PEAK - bend
@@ -73,8 +73,9 @@ class Leveller:
             _PEAK - bend + bend * np.tanh((np.abs(sound[over]) - _PEAK + bend) / bend)
         )
         ramp = np.linspace(0.0, 1.0, min(_FADE, len(sound)), dtype=np.float32)
-        if fade_in:
+        if not self._faded_in:
             sound[: len(ramp)] *= ramp
+            self._faded_in = len(sound) > 0
         if fade_out:
             sound[len(sound) - len(ramp) :] *= ramp[::-1]
         pcm: Pcm = np.round(sound * 32767).astype(np.int16)
