@@ -130,6 +130,7 @@ class _Kokoro:
 
 
 def _runner(model: Path) -> Callable[[dict[str, npt.NDArray[Any]]], npt.NDArray[Any]]:
+    # Kept out of the server's environment: `pip install --target $OFFHOOK_VOICES/ov openvino`.
     extra = os.environ.get("OFFHOOK_VOICES", "")
     if extra and (Path(extra) / "ov").is_dir() and f"{extra}/ov" not in sys.path:
         sys.path.append(f"{extra}/ov")
