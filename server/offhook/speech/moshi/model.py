@@ -84,6 +84,9 @@ class _Conversation:
 class MoshiModel:
     """Serves `slots` conversations with one full-duplex model. See `contract.SpeechModel`."""
 
+    phases = 1
+    """Every step computes all rows, whoever is in them: they are stepped together, once a hop."""
+
     def __init__(
         self,
         rows: Rows,
