@@ -3,15 +3,48 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from pathlib import Path
 
 from offhook.calls.caller import Phone, Saying
-from offhook.calls.timeline import AgentJoined, AgentLeft, OutcomeReached, SpeechStarted, ToolAnswered, WordsHeard
+from offhook.calls.timeline import (
+    AgentJoined,
+    AgentLeft,
+    OutcomeReached,
+    SpeechStarted,
+    ToolAnswered,
+    WordsHeard,
+    WordsSpoken,
+    WorkerBack,
+)
 from tests.live.plans import echo_plan, settings, started
 from tests.live.watching import assert_untroubled, falls_silent, hears, live, over
 from tests.speech.realtime.farend import Answer, far_end
 
 KEY = "sk-live-test-0123456789"
+
+
+async def test_a_conversation_goes_on_where_it_was_when_the_worker_dies(tmp_path: Path, speech: Path) -> None:
+    answers = (Answer("Sorry. Where were we?", 0.8, 500.0), Answer("From nine to six.", 0.8, 500.0))
+    with far_end(*answers, heard=("what are your opening hours",)) as far:
+        model = {"model": "realtime", "slots": 2, "options": {"url": far.address, "key_env": ""}}
+        with started(tmp_path / "home", **settings(tmp_path / "home", echo_plan(), speech=model)) as server:
+            async with Phone.plugged_in(name="cut-off") as phone, phone.ring(server.uri("100")) as line:
+                call = await live(server, "cut-off")
+                await call.until(WordsSpoken)
+                os.kill(server.worker_pid, signal.SIGKILL)
+                await call.until(WorkerBack)
+                await call.until(WordsSpoken, 2)
+                await line.say(Saying.read(speech / "slt-3-opening-hours.flac"))
+                await call.until(WordsSpoken, 3)
+            kept = await over(server, "cut-off")
+            await asyncio.to_thread(assert_untroubled, server)
+    said = [turn.text for turn in kept.turns if turn.who.value == "agent"]
+    assert [text for text in said if text in ("Sorry. Where were we?", "From nine to six.")] == said[-2:]
+    (retold,) = far.items("message")
+    assert retold["role"] == "assistant" and "How can I help you?" in retold["content"][0]["text"]
+    assert len(far.headers) == 2 and not far.refused, far.refused
 
 
 async def test_a_caller_talks_with_a_far_end_over_a_real_line(tmp_path: Path, speech: Path) -> None:

@@ -70,6 +70,8 @@ class FarEnd:
     deaf_after: int | None = None
     """Read no more from the connection after so many messages."""
     no_vad: bool = False
+    endless: bool = False
+    """Hear turns begin, and never end."""
     dead: bool = False
     """Take connections and say nothing."""
     address: str = ""
@@ -289,7 +291,7 @@ class _Session:
             started = max(0, now_ms - int(self.loud_ms))
             await self.tell("input_audio_buffer.speech_started", item_id=self.turn, audio_start_ms=started)
             await self.cancel("turn_detected")
-        elif self.turn is not None and self.quiet_ms >= STOPPED_MS:
+        elif self.turn is not None and self.quiet_ms >= STOPPED_MS and not self.far.endless:
             item, self.turn = self.turn, None
             await self.tell("input_audio_buffer.speech_stopped", item_id=item, audio_end_ms=now_ms - int(self.quiet_ms))
             await self.committed(item)

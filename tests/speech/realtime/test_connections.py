@@ -175,6 +175,15 @@ def test_an_answer_that_never_comes_ends_the_call_after_a_second_try(ring: Rings
         assert len(far.headers) == 2
 
 
+def test_a_turn_whose_end_the_far_end_does_not_notice_is_not_waited_for_without_end(ring: Rings) -> None:
+    with far_end(endless=True) as far:
+        line = ring(far, answer_ms=1500)
+        greeted(line)
+        line.say(saying("when are you open"))
+        assert "did not notice that the caller's turn was over" in failed(line)
+        assert len(far.headers) == 2
+
+
 def test_an_answer_that_fails_is_asked_for_again_and_then_given_up(ring: Rings) -> None:
     bad = Answer(status="failed")
     with far_end(bad, Answer("Nine to six.", 0.5), bad, bad, heard=("when", "again")) as far:

@@ -16,10 +16,11 @@ from offhook.speech.realtime.answers import Answers
 from offhook.speech.realtime.briefing import Briefing, word_for_word
 from offhook.speech.realtime.connection import Arrival, Connection, Lost, Opened, Spoken
 from offhook.speech.realtime.errands import Done, Errands
-from offhook.speech.realtime.memory import CUT_OFF, Entry, Memory
-from offhook.speech.realtime.mouth import Began, Broken, Mouth, TooMuch
+from offhook.speech.realtime.memory import Memory
+from offhook.speech.realtime.mouth import TooMuch
 from offhook.speech.realtime.options import Turns
 from offhook.speech.realtime.parts import Parts
+from offhook.speech.realtime.speaking import Speaking
 from offhook.speech.realtime.transcripts import Transcripts
 from offhook.speech.tape import Tape
 from offhook.speech.turns import Speech, TurnClock, TurnOptions
@@ -57,7 +58,8 @@ class Talk:
         self._options = parts.options
         self._memory = Memory() if persona.memo is None else Memory.recalled(persona.memo)
         self._errands = Errands(slot, briefing, self._memory)
-        self._mouth = Mouth(RATE_HZ * parts.options.lead_ms // 1000)
+        self._speaking = Speaking(slot, self._memory, RATE_HZ * parts.options.lead_ms // 1000)
+        self._mouth = self._speaking.mouth
         self._clock = TurnClock(TurnOptions())
         self._ear = Ear()
         self._tape = Tape()
@@ -73,8 +75,6 @@ class Talk:
         self._noise = False
         self._transcripts: Transcripts
         # what the agent says
-        self._void: set[str] = set()  # answers and items that nobody is to hear any more
-        self._spoken: dict[int, Entry] = {}  # by utterance
         self._farewell = False  # the last words were asked for
         self._ending_s = 0.0
         self._failed = ""
@@ -217,17 +217,17 @@ class Talk:
                     self._transcribed(item, text, True)
             case incoming.AnswerBegan(response):
                 if self._far_turn or not self._answers.began(response):
-                    self._void.add(response)
+                    self._speaking.void(response)
                     self._connection.send(outgoing.cancel(response))
             case Spoken(response, item, audio):
                 self._sound(response, item, audio)
             case incoming.SoundOver(response, item):
-                if not self._is_void(response, item):
+                if not self._speaking.is_void(response, item):
                     self._mouth.say(item).whole = True
             case incoming.Words(response, item, text, whole):
                 self._words(response, item, text, whole)
             case incoming.CallMade(response, call):
-                if not self._is_void(response, ""):
+                if not self._speaking.is_void(response):
                     self._run_errand(self._errands.called(call, self._memory.last("caller")))
             case incoming.AnswerOver():
                 self._answer_over(arrival)
@@ -249,34 +249,19 @@ class Talk:
 
     # --- the agent speaks
 
-    def _is_void(self, response: str, item: str) -> bool:
-        return (bool(response) and response in self._void) or (bool(item) and item in self._void)
-
     def _sound(self, response: str, item: str, audio: Pcm) -> None:
         self._answers.goes_on(response)
-        if self._is_void(response, item):
-            return
-        self._answers.sounds = True
-        self._mouth.sound(item, audio)
-        self._note_spoken(item)
+        if not self._speaking.is_void(response, item):
+            self._answers.sounds = True
+            self._speaking.sound(item, audio)
 
     def _words(self, response: str, item: str, text: str, whole: bool) -> None:
         self._answers.goes_on(response)
-        if self._is_void(response, item):
-            return
-        utterance = self._mouth.say(item)
-        utterance.text = (text if whole else utterance.text + text)[: incoming.LONGEST_TEXT]
-        utterance.worded |= whole
-        self._note_spoken(item)
-
-    def _note_spoken(self, item: str) -> None:
-        utterance = self._mouth.say(item)
-        if utterance.number not in self._spoken:
-            self._spoken[utterance.number] = self._memory.note("agent", "")
-        self._spoken[utterance.number].text = " ".join(utterance.text.split())[:1_000]
+        if not self._speaking.is_void(response, item):
+            self._speaking.words(item, text, whole)
 
     def _answer_over(self, over: incoming.AnswerOver) -> None:
-        void = self._is_void(over.response, "")
+        void = self._speaking.is_void(over.response)
         if not void:
             for call in over.calls:
                 self._run_errand(self._errands.called(call, self._memory.last("caller")))
@@ -328,15 +313,8 @@ class Talk:
         doubtful = self._told and self._clock.in_turn and not (self._far_turn or self._noise or self._failed)
         if doubtful and not self._mouth.held:
             self._cut |= self._mouth.hold()
-        count, happened = self._mouth.advance(played, room)
-        for change in happened:
-            said = change.utterance
-            text = " ".join(said.text.split())
-            if isinstance(change, Began):
-                self.events.append(contract.SpeechStarted(self._slot, said.number, text, change.at))
-            else:
-                self.events.append(contract.WordsSpoken(self._slot, said.number, text, change.end))
-                self._spoken.pop(said.number, None)
+        count, events = self._speaking.advance(played, room)
+        self.events += events
         cut, self._cut = self._cut, False
         self._consider_end()
         return count, cut, self._mouth.speaking
@@ -384,6 +362,8 @@ class Talk:
     def _consider_voice(self) -> None:
         """What our ear took for a turn: is it one?"""
         clock = self._clock
+        if self._far_turn and clock.silence_ms > self._options.answer_ms:
+            self._lost(Lost("did not notice that the caller's turn was over"))
         if not clock.in_turn or self._far_turn:
             return
         if self._options.turns is Turns.LOCAL:
@@ -460,35 +440,15 @@ class Talk:
         if self._memory.end is not None and self._memory.end[0] == "resolved":
             self._memory.end, self._farewell = None, False  # not done after all
         if response := self._answers.cancelled():
-            self._void.add(response)
+            self._speaking.void(response)
             self._connection.send(outgoing.cancel(response))
-        broken = self._mouth.abandon()
-        self._cut |= any(one.utterance.sent for one in broken)
-        for one in broken:
-            self._void.add(one.utterance.item)
-            self._break_off(one)
-        begun = next((one for one in broken if one.utterance.start is not None), None)
-        if begun is not None:
-            number, unsaid = begun.utterance.number, " ".join(filter(None, [one.unsaid for one in broken]))
-            if unsaid:
-                self.events.append(contract.Interrupted(self._slot, number, at, begun.heard, unsaid))
-            self.events.append(contract.WordsSpoken(self._slot, number, begun.heard, begun.end))
-        if broken:
+        cut = self._speaking.cut(at)
+        self._cut |= cut.queued
+        self.events += cut.events
+        for message in cut.messages:
+            self._connection.send(message)
+        if cut.events:
             self._remember()
-
-    def _break_off(self, broken: Broken) -> None:
-        """Have the far end and the memory know what was heard of an utterance, and no more."""
-        utterance = broken.utterance
-        entry = self._spoken.pop(utterance.number, None)
-        heard_ms = broken.samples * 1000 // RATE_HZ
-        if utterance.whole and broken.samples >= utterance.samples:
-            return
-        if heard_ms > 0:
-            self._connection.send(outgoing.truncate(utterance.item, heard_ms))
-        elif utterance.samples:
-            self._connection.send(outgoing.forget(utterance.item))
-        if entry is not None:
-            entry.text = f"{broken.heard} {CUT_OFF}" if broken.heard else ""
 
     # --- keys, tools, silence
 
