@@ -390,6 +390,8 @@ class Node:
                 clipped_ms=stats.clipped_samples * 1000 / RATE_HZ,
                 starved_ms=stats.starved_samples * 1000 / RATE_HZ,
                 refused=stats.refused,
+                stage_runs=stats.stage_runs,
+                stage_ms=stats.stage_ms,
             )
         )
 

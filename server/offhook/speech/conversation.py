@@ -67,7 +67,7 @@ class Conversation(Generic[L]):
         floor = self._floor
         if floor.done:
             return
-        began = time.perf_counter()
+        began = floor.hop_began_s = time.perf_counter()
         floor.now += len(audio)
         self.listener.hear(audio)
         for probability in floor.parts.activity.hear(self._ear, audio):

@@ -7,6 +7,7 @@ state moves only in the thread that steps; thinking and speaking are jobs elsewh
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -24,17 +25,39 @@ from offhook.speech.voiceactivity import VoiceActivity
 
 
 class StageTimes:
-    """How long the stages took lately, in ms, for whoever measures: `voice activity`, `recognise`, `think`, `speak`."""
+    """How long the stages took, in ms, for whoever measures. Safe to use from several threads.
+
+    Work, wherever it is done: `voice activity`, `recognise`, `listen`, `gist`, `think`, `speak` and others. And what an
+    answer waits for, one after the other: `wait`, the caller's silence until the turn was over, in their audio;
+    `conclude`, from taking up the hop in which it was, until it was; `reply`, from then until the agent's first words
+    were chosen, its tools among it; `voice`, from then until their first sound was handed on to be played."""
 
     def __init__(self) -> None:
         self._times: dict[str, deque[float]] = {}
+        self._runs: dict[str, int] = {}
+        self._totals_ms: dict[str, float] = {}
+        self._lock = threading.Lock()
 
     def add(self, stage: str, began_s: float) -> None:
         """Book a stage that began at `began_s` of `time.perf_counter` and ends now."""
-        self._times.setdefault(stage, deque(maxlen=1_000)).append((time.perf_counter() - began_s) * 1000)
+        self.book(stage, (time.perf_counter() - began_s) * 1000)
+
+    def book(self, stage: str, took_ms: float) -> None:
+        """Book a stage that took so long."""
+        with self._lock:
+            self._times.setdefault(stage, deque(maxlen=1_000)).append(took_ms)
+            self._runs[stage] = self._runs.get(stage, 0) + 1
+            self._totals_ms[stage] = self._totals_ms.get(stage, 0.0) + took_ms
 
     def of(self, stage: str) -> list[float]:
-        return list(self._times.get(stage, ()))
+        """The newest of a stage."""
+        with self._lock:
+            return list(self._times.get(stage, ()))
+
+    def totals(self) -> tuple[dict[str, int], dict[str, float]]:
+        """How often each stage was booked since the start, and how long it took altogether."""
+        with self._lock:
+            return dict(self._runs), dict(self._totals_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +116,15 @@ class _Pressed:
 
 
 @dataclass(slots=True)
+class _AnswerDue:
+    """A turn that is over and not yet answered, for `StageTimes`. Seconds of `time.perf_counter`."""
+
+    over_s: float
+    chosen_s: float | None = None
+    """When the first words were chosen."""
+
+
+@dataclass(slots=True)
 class _Waiting:
     """What the agent has to wait for before it may speak up by itself."""
 
@@ -134,6 +166,8 @@ class Floor:
         self.said = ""
         """The agent's newest utterance."""
         self.done = False
+        self.hop_began_s = time.perf_counter()
+        """When the newest hop was taken up."""
         self._voice = voice
         self._answer = 0  # what the mind was asked under an earlier number is not said any more
         self._figures: Mapping[str, float] = {}  # of the turn that is being answered
@@ -144,6 +178,7 @@ class Floor:
         self._finish: contract.Finish | None = None
         self._cut = False
         self._memo: object = None
+        self._answer_due: _AnswerDue | None = None
 
     def begin(self) -> None:
         """Say the first words."""
@@ -160,6 +195,7 @@ class Floor:
 
     def turn_began(self) -> None:
         """The caller began to speak, as the clock has it."""
+        self._answer_due = None
         self.events.append(contract.TurnStarted(self.slot, self.clock.turn_start))
         self.turn = Turn(self.playout.audible, self.playout.asking())
 
@@ -203,6 +239,9 @@ class Floor:
     ) -> None:
         """The caller's turn is over: have the mind called with it. `words` and `figures` are for the record."""
         self.events.append(contract.TurnEnded(self.slot, self.clock.speech_end, self.now, why))
+        self._answer_due = _AnswerDue(time.perf_counter())
+        self.parts.times.book("wait", (self.now - self.clock.speech_end) * 1000 / RATE_HZ)
+        self.parts.times.add("conclude", self.hop_began_s)
         began_at = self.clock.turn_start
         self.clock.end_turn()
         self._waiting.silences = 0
@@ -345,6 +384,10 @@ class Floor:
         self.parts.mouths.foresee(text, self._voice)
 
     def _say(self, text: str) -> None:
+        due = self._answer_due
+        if due is not None and due.chosen_s is None:
+            self.parts.times.add("reply", due.over_s)
+            due.chosen_s = time.perf_counter()
         utterance = Utterance(self._utterances, " ".join(text.split()))
         self._utterances += 1
         self.said, self._saying = utterance.text, utterance
@@ -375,6 +418,9 @@ class Floor:
         for change in happened:
             said = change.utterance
             if isinstance(change, Began):
+                if self._answer_due is not None and self._answer_due.chosen_s is not None:
+                    self.parts.times.add("voice", self._answer_due.chosen_s)
+                    self._answer_due = None
                 self.events.append(contract.SpeechStarted(self.slot, said.number, said.text, change.at))
             else:
                 self.events.append(contract.WordsSpoken(self.slot, said.number, said.text, change.end))

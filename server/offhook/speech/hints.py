@@ -6,7 +6,7 @@ as its step times allow. Nothing here is asked while calls are served; the hints
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from offhook.speech.capacity import PHASES
@@ -26,6 +26,9 @@ class Hints:
     rehearsal: Callable[[int], None] | None = None
     """`rehearsal(rows)` does the work of a step with so many rows in it and changes no conversation. It is timed before
     the first call comes; without it the cost of a row is learnt from calls."""
+    stages: Callable[[], tuple[Mapping[str, int], Mapping[str, float]]] | None = None
+    """How often each of its stages was gone through and how many ms that took altogether: `times.totals` of models
+    that have `floor.StageTimes` as `times`."""
 
 
 def hints_of(model: SpeechModel) -> Hints:
@@ -35,6 +38,7 @@ def hints_of(model: SpeechModel) -> Hints:
         every_tick=bool(getattr(model, "every_tick", False)),
         phases=int(getattr(model, "phases", max(PHASES))),
         rehearsal=getattr(model, "rehearsal", None),
+        stages=getattr(getattr(model, "times", None), "totals", None),
     )
     if hints.phases not in PHASES:
         raise ValueError(f"{type(model).__name__}.phases is {hints.phases}; phase groups are 4, 2 or 1")

@@ -200,10 +200,10 @@ class Scheduler:
         rehearsal = self.hints.rehearsal
         give_up_ns = self._clock_ns() + int(REHEARSAL_LIMIT_S * 1e9)
         count = 1
-        while rehearsal is not None and count <= self.slots and self._clock_ns() < give_up_ns:
+        while rehearsal is not None and count <= self.limit and self._clock_ns() < give_up_ns:
             rehearse, n = rehearsal, count
             rehearsed.append((n, self._usual_ms(lambda: rehearse(n))))  # noqa: B023 (called at once)
-            count = self.slots if count < self.slots < 2 * count else 2 * count
+            count = self.limit if count < self.limit < 2 * count else 2 * count
         self._rehearsed = rehearsed
         self._rehearsed_ns = self._clock_ns()
         self._regroup(phases_for(rehearsed[0][1], BEATS, self.hints.phases))
@@ -243,6 +243,7 @@ class Scheduler:
     def stats(self) -> SchedulerStats:
         now_s = self._clock_ns() / 1e9
         self._counts["starved"] += self._rings.starved_samples()
+        stage_runs, stage_ms = self.hints.stages() if self.hints.stages is not None else ({}, {})
         return SchedulerStats(
             slots=self.slots,
             in_use=self.in_use,
@@ -266,6 +267,8 @@ class Scheduler:
             step_counts=self._step_times.counts,
             refused=dict(self._refused),
             released=dict(self._released),
+            stage_runs=stage_runs,
+            stage_ms=stage_ms,
         )
 
     # --- the step

@@ -63,9 +63,13 @@ class SchedulerStats:
     step_counts: Sequence[int] = field(default_factory=lambda: [0] * (len(BUCKETS_MS) + 1))
     """Steps by duration, likewise."""
     refused: Mapping[str, int] = field(default_factory=dict)
-    """Admissions refused, by reason."""
+    """Admissions refused, by reason; with those that the edge refused by itself: `full`, `too slow`, `down`."""
     released: Mapping[str, int] = field(default_factory=dict)
     """Rows released, by cause: `asked`, `unbound` (port gone), `rebound` (new epoch), `failed` (model raised)."""
+    stage_runs: Mapping[str, int] = field(default_factory=dict)
+    """What the model says of its stages (`floor.StageTimes`): how often each was gone through ..."""
+    stage_ms: Mapping[str, float] = field(default_factory=dict)
+    """... and how long that took altogether."""
     pid: int = 0
     """The worker's process."""
     restarts: int = 0
@@ -90,6 +94,11 @@ class SchedulerStats:
             step_counts=_added(self.step_counts, earlier.step_counts),
             refused=_merged(self.refused, earlier.refused),
             released=_merged(self.released, earlier.released),
+            stage_runs=_merged(self.stage_runs, earlier.stage_runs),
+            stage_ms={
+                stage: self.stage_ms.get(stage, 0.0) + earlier.stage_ms.get(stage, 0.0)
+                for stage in {*self.stage_ms, *earlier.stage_ms}
+            },
         )
 
 

@@ -67,6 +67,10 @@ class WorkerFigures:
     """Of silence, sent in the middle of agents' utterances."""
     refused: Mapping[str, int] = field(default_factory=dict)
     """Admissions refused, by reason."""
+    stage_runs: Mapping[str, int] = field(default_factory=dict)
+    """How often each stage of the speech model was gone through ..."""
+    stage_ms: Mapping[str, float] = field(default_factory=dict)
+    """... and how long that took altogether."""
 
 
 class Metrics:
@@ -118,6 +122,12 @@ class Metrics:
         self._starved = Counter("offhook_starved_seconds", "Silence sent amid agents' utterances.", registry=own)
         self._not_admitted = Counter(
             "offhook_admissions_refused", "Conversations the speech worker did not take.", ["reason"], registry=own
+        )
+        self._stage_runs = Counter(
+            "offhook_stage_runs", "Times a stage of the speech model was gone through.", ["stage"], registry=own
+        )
+        self._stage_seconds = Counter(
+            "offhook_stage_seconds", "Time the stages of the speech model took altogether.", ["stage"], registry=own
         )
         self._capacity = Gauge("offhook_capacity", "Calls the speech worker could hold on time.", registry=own)
         self._phases = Gauge("offhook_phase_groups", "Groups the scheduler spreads slots over.", registry=own)
@@ -195,6 +205,12 @@ class Metrics:
             self._late_by.labels(cause).inc(max(0, count - (last.late_by.get(cause, 0) if last else 0)))
         for reason, count in figures.refused.items():
             self._not_admitted.labels(reason).inc(max(0, count - (last.refused.get(reason, 0) if last else 0)))
+
+        for stage, runs in figures.stage_runs.items():
+            self._stage_runs.labels(stage).inc(max(0, runs - (last.stage_runs.get(stage, 0) if last else 0)))
+        for stage, took_ms in figures.stage_ms.items():
+            earlier_ms = last.stage_ms.get(stage, 0.0) if last else 0.0
+            self._stage_seconds.labels(stage).inc(max(0.0, took_ms - earlier_ms) / 1000)
 
     def recording_failed(self) -> None:
         """A disk would not take a call's audio."""
