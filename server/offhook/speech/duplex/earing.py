@@ -50,7 +50,7 @@ def ear_graph(ear: Mapping[str, Floats], projector: Mapping[str, Floats], precis
     kept = g.op("Cast", kept, to=_type(g))
     hidden = g.op("Mul", g.op("Sub", kept, g.number(1)), g.number(3e4))
     bias = g.op("Unsqueeze", hidden, g.whole(1, 2))
-    for layer in range(whisper.LAYERS):
+    for layer in range(sum(name.endswith(".up.weight") for name in ear)):
         x = _layer(g, x, ear, f"layers.{layer}", bias)
     x = _norm(g, x, ear, "norm")
     x = g.op("Mul", x, g.op("Unsqueeze", kept, g.whole(2)))

@@ -14,7 +14,8 @@ differ. Inputs:
     past.<layer>.k | v  [B, C, 256]   what is remembered, of which the first `start` positions count
 
 Outputs: `states` [B, 4] probabilities, `meanings` [B, 384] unit vectors, `tokens` [B, N] the likeliest, `chances`
-[B, N] their probabilities, `news` [36 * B, T, 256]: keys and values of the new positions, layer by layer, keys first.
+[B, N] their probabilities, `news` [2 * layers * B, T, 256]: keys and values of the new positions, layer by layer, a
+layer's keys first.
 
 A key is kept after its norm and rotation. New positions see what is remembered and the new ones before them; scores
 against both are computed apart, so what is remembered is never copied. Gemma Team 2025, arXiv 2503.19786.
@@ -30,7 +31,7 @@ import numpy.typing as npt
 import onnx
 
 from offhook.speech.duplex import gemma
-from offhook.speech.duplex.gemma import HEAD, HEADS, HIDDEN, INNER, LAYERS
+from offhook.speech.duplex.gemma import HEAD, HEADS, HIDDEN, INNER
 from offhook.speech.duplex.graph import Graph, Precision
 from offhook.speech.duplex.layout import MEANING_SIZE, MOST_STEPS, STATES
 
@@ -42,7 +43,7 @@ _POSITIONS = HEADS * MOST_STEPS  # queries stand four to a position, and the ope
 def mind_graph(mind: Mapping[str, Floats], adapter: Mapping[str, Floats], precision: Precision) -> onnx.ModelProto:
     """`mind` as `gemma.weights` names it, the adapter's changes made already; `adapter` for the specials and heads."""
     g = Graph("mind", precision)
-    tokens = len(mind["table"])
+    tokens, layers = len(mind["table"]), sum(name.endswith(".pre_mlp") for name in mind)
     ids = g.input("ids", np.int64, ["batch", "steps"])
     sounds = g.input("sounds", np.float32, ["batch", "steps", HIDDEN])
     start = g.input("start", np.int64, ["batch"])
@@ -53,7 +54,7 @@ def mind_graph(mind: Mapping[str, Floats], adapter: Mapping[str, Floats], precis
     c = g.input("c", np.int64, ["context"])
     past = [
         tuple(g.input(f"past.{layer}.{part}", g.real, ["batch", "context", HEAD]) for part in "kv")
-        for layer in range(LAYERS)
+        for layer in range(layers)
     ]
 
     positions = g.op("Add", g.op("Unsqueeze", start, g.whole(1)), t)  # [B, T]
@@ -74,14 +75,14 @@ def mind_graph(mind: Mapping[str, Floats], adapter: Mapping[str, Floats], precis
     x = g.op("Add", x, sounds)
     news: list[str] = []
     h = g.rms(x, mind["layers.0.pre_attention"], gemma.EPSILON)
-    for layer in range(LAYERS):
+    for layer in range(layers):
         at = f"layers.{layer}"
         turns = far if gemma.theta(layer) == gemma.GLOBAL_THETA else local
         y, k, v = _attend(g, h, mind, at, past[layer], (positions, of_heads), turns, bias, edge)
         news += [k, v]
         x, h = _add_and_norm(g, x, y, mind[f"{at}.post_attention"], mind[f"{at}.pre_mlp"])
         y = _feed(g, h, mind, at)
-        after = mind[f"layers.{layer + 1}.pre_attention"] if layer + 1 < LAYERS else mind["norm"]
+        after = mind[f"layers.{layer + 1}.pre_attention"] if layer + 1 < layers else mind["norm"]
         x, h = _add_and_norm(g, x, y, mind[f"{at}.post_mlp"], after)
 
     g.output(g.op("Concat", *news, axis=0), "news", g.real, ["news", "steps", HEAD])

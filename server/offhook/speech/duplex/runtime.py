@@ -111,8 +111,8 @@ class DuplexRuntime:
 
     most_hops = 2 * MOST_BLOCKS
 
-    def __init__(self, slots: int, ear: Ear, mind: Mind, tokens: Tokenizer, *, most_new: int = 32) -> None:
-        """`most_new`: blocks that one run of the mind takes in."""
+    def __init__(self, slots: int, ear: Ear, mind: Mind, tokens: Tokenizer, *, most_new: int = 24) -> None:
+        """`most_new`: blocks that one run of the mind takes in; with all else at most MOST_STEPS positions."""
         self.costs = Costs()
         self._spectra = Spectra(slots)
         self._ear, self._mind, self._tokens, self._most_new = ear, mind, tokens, most_new

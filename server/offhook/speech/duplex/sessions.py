@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from offhook.speech.duplex.gemma import HEAD, HIDDEN, LAYERS
+from offhook.speech.duplex.gemma import HEAD, HIDDEN
 from offhook.speech.duplex.layout import CONTEXT, MEANING, NOTHING
 
 Floats = npt.NDArray[np.float32]
@@ -87,8 +87,10 @@ class Mind:
         """`allowed`: by name, what is added to the logits [tokens]: 0, or far below it; the name "" must be there."""
         self._session = _session(path, threads)
         self._barred = allowed
-        self._past = np.zeros((LAYERS, 2, rows, CONTEXT, HEAD), np.float32)
-        self._names = [[f"past.{layer}.{part}" for part in "kv"] for layer in range(LAYERS)]
+        layers = sum(each.name.startswith("past.") for each in self._session.get_inputs()) // 2
+        self._past = np.zeros((layers, 2, rows, CONTEXT, HEAD), np.float32)
+        self._used = [0] * rows
+        self._names = [[f"past.{layer}.{part}" for part in "kv"] for layer in range(layers)]
         self._outputs = ["states", "meanings", "tokens", "chances", "news"]
 
     def run(self, feeds: Sequence[Feed]) -> Thoughts:
@@ -109,15 +111,17 @@ class Mind:
             for part, name in enumerate(names):
                 inputs[name] = self._remembered(layer, part, rows, context)
         states, meanings, tokens, chances, news = self._session.run(self._outputs, inputs)
-        news = news.reshape(LAYERS, 2, len(feeds), steps, HEAD)
+        news = news.reshape(*self._past.shape[:2], len(feeds), steps, HEAD)
         for i, feed in enumerate(feeds):
-            count = len(feed.ids)
-            self._past[:, :, feed.row, feed.start : feed.start + count] = news[:, :, i, :count]
+            end = feed.start + len(feed.ids)
+            self._past[:, :, feed.row, feed.start : end] = news[:, :, i, : len(feed.ids)]
+            self._used[feed.row] = max(self._used[feed.row], end)
         return Thoughts(states, meanings, tokens, chances)
 
     def wipe(self, row: int) -> None:
         """Nothing that the row was fed stays in memory."""
-        self._past[:, :, row] = 0
+        self._past[:, :, row, : self._used[row]] = 0
+        self._used[row] = 0
 
     def _remembered(self, layer: int, part: int, rows: Sequence[int], context: int) -> Floats:
         """What some rows remember of one layer: a view where it is one row, a copy where they lie apart."""
