@@ -220,6 +220,8 @@ class Line:
     def __init__(self, phone: Phone, leg: SipLeg, row: int) -> None:
         self.leg = leg
         self.port = leg.port
+        self.row = row
+        """Of the telephone's segment: what is heard lies in its listen ring."""
         self.ear = Ear(phone.rows, row, leg.port.opened_ns)
         self.answered_at_ms = 0.0
         self.rung_at_ms = leg.port.clock_ms

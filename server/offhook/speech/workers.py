@@ -184,7 +184,7 @@ class SpeechWorker:
         self._held: dict[int, Slot] = {}
         self._asked: dict[int, tuple[Slot, asyncio.Future[None]]] = {}
         self._asks = 0
-        self._before = SchedulerStats()  # what replaced workers had counted
+        self._before = SchedulerStats()  # what replaced workers had counted, and what was refused here
         self._restarts = 0
         self._process: WorkerProcess | None = None
         self._spare: asyncio.Task[WorkerProcess] | None = None
@@ -285,6 +285,8 @@ class SpeechWorker:
             slot = Slot(self, self._free.popleft())
             self._held[slot.number] = slot
             return slot
+        refused = {**self._before.refused, self.refusal: self._before.refused.get(self.refusal, 0) + 1}
+        self._before = dataclasses.replace(self._before, refused=refused)  # counted with those the worker refuses
         return None
 
     # --- what slots ask for
