@@ -26,14 +26,14 @@ test: weights tools peers lint
 	$(BIN)/python -m pytest -q
 
 lint: tools
-	$(BIN)/ruff format --check server tests loadtest dialplans
-	$(BIN)/ruff check server tests loadtest dialplans
+	$(BIN)/ruff format --check server models tests loadtest dialplans
+	$(BIN)/ruff check server models tests loadtest dialplans
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 format: tools
-	$(BIN)/ruff format server tests loadtest dialplans
-	$(BIN)/ruff check --fix server tests loadtest dialplans
+	$(BIN)/ruff format server models tests loadtest dialplans
+	$(BIN)/ruff check --fix server models tests loadtest dialplans
 
 bench: weights
 	$(BIN)/python loadtest/response.py
