@@ -53,9 +53,15 @@ from tests.speech.line import Line
 from tests.speech.voices import our_voice, over_g711, spoken
 
 GREETING = "Order desk, how can I help?"
+FAREWELL = "Goodbye, and thank you for calling."
+OFFER = "Shall I send it to your home address or rather to the office?"
 STORY = "I see. Let me tell you a rather long story about parcels in the rain."
-ORDER, STORIES, BYE, QUESTION = range(4)
-"""Directions of meanings."""
+SENTENCES = (
+    *(GREETING, "Good evening.", FAREWELL, OFFER, STORY, "Are you there?", "It is on its way.", "Thank you."),
+    *("Offhook Supplies, hello! How can I help you?", "What's your order number?"),
+)
+ORDER, STORIES, BYE, QUESTION, RIDDLE = range(5)
+"""Directions of meanings; the mind makes nothing of a riddle."""
 
 
 class ScriptedMind:
@@ -76,8 +82,10 @@ class ScriptedMind:
         return Reading(1.0, None, {})
 
     def weigh(self, heard: Understood) -> Reading:
+        if int(heard.meaning.argmax()) == RIDDLE:
+            return Reading(0.3, None, {})
         digits = sum(letter.isdigit() for letter in heard.words)
-        return Reading(0.05 if 0 < digits < 4 else 1.0 if digits else 0.8, None, {})
+        return Reading(0.05 if 0 < digits < 4 else 1.0 if digits else 0.8, None, {"digits": digits})
 
     def foresee(self, heard: Understood) -> Sequence[str]:
         return [act.text for act in self._script(heard) if isinstance(act, Say)]
@@ -95,10 +103,10 @@ class ScriptedMind:
         if direction == ORDER:
             yield contract.UseTool("t1", "lookup", {"order": heard.words})
         elif direction == BYE:
-            yield Say("Goodbye, and thank you for calling.")
+            yield Say(FAREWELL)
             yield contract.Finish("resolved", "the caller said goodbye")
         elif direction == QUESTION:
-            yield Say("Shall I send it to your home address or rather to the office?")
+            yield Say(OFFER)
         else:
             yield Say(STORY)
 
@@ -176,7 +184,7 @@ def ears() -> StandIn:
 def model(activity: VoiceActivity, ears: StandIn) -> Iterator[DuplexModel]:
     assert __name__ in sys.modules
     voice = our_voice()
-    for text in (GREETING, STORY, "Are you there?", "It is on its way."):
+    for text in SENTENCES:  # at four times the speed of life no busy machine makes them in time
         voice.prepare(text)
     options = read_options("duplex", DuplexOptions(), {"turns": {"ask_ms": 3_000, "longest_turn_ms": 8_000}})
     made = DuplexModel(2, options, activity, ears, {"joe": voice})
@@ -320,7 +328,8 @@ def test_a_listening_sound_does_not_stop_the_story_and_is_not_answered(line: Lin
     told = list(mind.told)
     ears.meant[0] = Meant(words="uh-huh", ended=0.1, addressed=0.1, backchannel=0.9)
     line.say(phone("Okay."))
-    assert ended(line).why.startswith("backchannel 8")
+    turn = ended(line)
+    assert turn.why.startswith("backchannel 8") and turn.decided_at - turn.at <= RATE_HZ * 0.3
     finished = line.until(lambda event: isinstance(event, WordsSpoken), 15)
     assert isinstance(finished, WordsSpoken) and finished.text == STORY
     assert mind.told == told and not line.of(Interrupted)
@@ -408,6 +417,24 @@ def test_a_long_turn_is_parted_at_a_pause(line: Line, ears: StandIn) -> None:
     ended(line)
     answer(line)
     assert mind.told == [("understand", "1187 no", "1")]
+
+
+def test_a_meaning_of_which_the_mind_makes_nothing_is_told_in_words(line: Line, ears: StandIn) -> None:
+    mind = answered(line)
+    ears.meant[0] = Meant("", "the blue one with the green lid", direction=RIDDLE)
+    line.say(phone("The blue one with the green lid."))
+    ended(line)
+    answer(line)
+    assert mind.told == [("hear", "the blue one with the green lid")]
+
+
+def test_a_sound_without_meaning_and_without_words_is_no_turn(line: Line, ears: StandIn) -> None:
+    mind = answered(line)
+    ears.meant[0] = Meant("", "", direction=RIDDLE)
+    line.say(phone("Hm."))
+    assert ended(line).why == "no words"
+    line.run(1.0)
+    assert mind.told == [] and not any(is_final(event) for event in line.events)
 
 
 @pytest.mark.parametrize("ears", [StandIn(most_hops=25)])

@@ -7,21 +7,34 @@ down afterwards, for the record. What is computed, and when, is `batch`'s busine
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
 
-from offhook.speech.contract import HOP_SAMPLES, RATE_HZ, Expected, Pcm, Reading, UnderstandingMind, Understood, Vector
+from offhook.speech.contract import (
+    HOP_SAMPLES,
+    RATE_HZ,
+    Act,
+    Expected,
+    Mind,
+    Pcm,
+    Reading,
+    UnderstandingMind,
+    Understood,
+    Vector,
+)
 from offhook.speech.duplex.listening import NOTHING, Heard, Opening, Writing
-from offhook.speech.duplex.speculation import Guess, Guesses, Stage, Stretch
+from offhook.speech.duplex.speculation import Guess, Guesses, Stage, Stretch, Told
 from offhook.speech.duplex.turns import EndOptions, Pause, Verdict, judge
 from offhook.speech.floor import Floor, ListenerJob
 from offhook.speech.thinking import Thinking
 
 _BEFORE = 3  # hops before the turn began that its row begins with
 _FORESEEN = 2  # sentences made ready
+_UNDERSTOOD = 0.4  # `Reading.complete` below which a mind that finds no facts has made nothing of it
 _MOST_GIST, _MOST_WORDS = 32, 80  # tokens; what is longer runs in a circle
 _YES_NO = "yes-no"  # `Expected.kind` of a question
 _LATE = RATE_HZ  # words that an answer is still ahead of are written down in any case after this
@@ -158,7 +171,7 @@ class DuplexListener:
         guess = self._guess
         if guess is None or guess.stage is not Stage.WRITING:
             return None
-        return Branch.WORDS if guess.in_words else Branch.GIST
+        return Branch.GIST if guess.told is Told.MEANING else Branch.WORDS
 
     @property
     def transcribes(self) -> bool:
@@ -174,7 +187,7 @@ class DuplexListener:
         guess = self._guess
         if guess is not None and guess.stage is Stage.WRITING:
             guess.writing, guess.tokens = writing, guess.tokens + 1
-            if writing.over or guess.tokens >= (_MOST_WORDS if guess.in_words else _MOST_GIST):
+            if writing.over or guess.tokens >= (_MOST_GIST if guess.told is Told.MEANING else _MOST_WORDS):
                 self._written(guess)
         elif self._transcript is not None:
             self._transcript.writing = writing
@@ -198,33 +211,40 @@ class DuplexListener:
         ended = self._ended(states)
         self._mind_the_agent(states)
         guess = self._guess
-        if guess is None:
+        ready = guess if guess is not None and guess.stage is Stage.READY else None
+        if ready is not None and self._full and (clock.silence_ms < options.settled_ms or self._outlived(ready)):
+            self._settle(ready)
+        elif ready is not None and self._overdue:
+            self._end(ready, ended, f"a turn of {self.floor.parts.turns.longest_turn_ms} ms")
+        elif clock.silence and self._judged(ready, states, ended):
+            return
+        elif guess is None:
             quiet = clock.silence_ms >= options.guess_ms and self._unheard == 0
             likely = ended >= (options.guess if clock.silence else options.guess_speaking)
             if likely or quiet or self._full or self._overdue:
                 self._begin_guess(meaning)
-            return
-        if guess.stage is not Stage.READY:
-            return
-        if self._full and (clock.silence_ms < options.settled_ms or self._outlived(guess)):
-            self._settle(guess)
-            return
-        if self._overdue:
-            self._end(guess, ended, f"a turn of {self.floor.parts.turns.longest_turn_ms} ms")
-            return
-        if not clock.silence:
-            return
-        turn = self.floor.turn
+
+    def _judged(self, guess: Guess | None, states: npt.NDArray[np.float32], ended: float) -> bool:
+        """In a pause: whether it is more than that, and was dealt with."""
+        turn, silence_ms = self.floor.turn, self._clock.silence_ms
+        backchannel = float(states[Heard.BACKCHANNEL])
+        complete = guess.complete if guess is not None else None
         over_agent = turn.broke_in and not turn.over_question
-        pause = Pause(clock.silence_ms, ended, float(states[Heard.BACKCHANNEL]), guess.complete, over_agent)
-        match judge(pause, options):
-            case Verdict.OVER:
-                figures = f"ended {ended:.0%}, complete {guess.complete:.0%}"
-                self._end(guess, ended, f"{clock.silence_ms:.0f} ms of silence, {figures}")
-            case Verdict.BACKCHANNEL:
-                self._dismiss(f"backchannel {states[Heard.BACKCHANNEL]:.0%}")
-            case Verdict.ASIDE:
-                self._dismiss(f"not meant for the agent, ended {ended:.0%}")
+        verdict = judge(Pause(silence_ms, ended, backchannel, complete, over_agent), self._options)
+        if verdict is Verdict.BACKCHANNEL:
+            self._dismiss(f"backchannel {backchannel:.0%}")
+        elif guess is None or verdict is Verdict.WAIT:
+            return False
+        elif verdict is Verdict.ASIDE:
+            self._dismiss(f"not meant for the agent, ended {ended:.0%}")
+        elif guess.told is Told.MEANING and not guess.understood:
+            self._look_again(guess)
+        elif guess.told is not Told.MEANING and not guess.writing.text and not self._before:
+            self._dismiss("no words")
+        else:
+            figures = f"ended {ended:.0%}, complete {guess.complete:.0%}"
+            self._end(guess, ended, f"{silence_ms:.0f} ms of silence, {figures}")
+        return True
 
     def _ended(self, states: npt.NDArray[np.float32]) -> float:
         """How likely the caller is done. `Yeah` or `okay` to a question of the agent's is an answer."""
@@ -247,20 +267,25 @@ class DuplexListener:
     def _begin_guess(self, meaning: Vector) -> None:
         expected = self.floor.expected
         heard = self.floor.now - self._unheard * HOP_SAMPLES
-        self._guess = Guess(heard, meaning, in_words=expected is None or expected.words)
+        told = Told.WORDS if expected is None else Told.TEXT if expected.words else Told.MEANING
+        self._guess = Guess(heard, meaning, told)
         self._guesses.made += 1
 
     def _outlived(self, guess: Guess) -> bool:
         return guess.outlived(self._clock.speech_end, self._options.tail_ms)
 
+    def _look_again(self, guess: Guess) -> None:
+        """The mind can make nothing of the meaning: before it says so, it gets the words, if there are any."""
+        guess.told, guess.stage, guess.tokens = Told.WORDS, Stage.WRITING, 0
+
     def _written(self, guess: Guess) -> None:
         """Have the mind look at it, and the voice make what it would say."""
         guess.stage = Stage.WEIGHING
         floor, ended = self.floor, self._ended(self._states) if self._states is not None else 0.0
-        heard = guess.understood(self._before, ended, self._scale.likely, self._scale.sure)
+        heard = guess.whole(self._before, ended, self._scale.likely, self._scale.sure)
 
         def job() -> None:
-            reading, foreseen = _look(floor.thinking, heard, guess.in_words)
+            reading, foreseen = _look(floor.thinking, heard, guess.told)
             floor.post(ListenerJob(lambda: self._weighed(guess, reading, foreseen)))
 
         floor.parts.minds.submit(job)
@@ -269,7 +294,9 @@ class DuplexListener:
         if guess is not self._guess:
             return  # the caller has spoken on
         guess.stage = Stage.READY
-        guess.complete = reading.complete if reading is not None else 0.5
+        if reading is not None:
+            guess.complete = reading.complete
+            guess.understood = bool(reading.facts) or reading.complete >= _UNDERSTOOD
         for text in foreseen[:_FORESEEN]:
             self.floor.prepare(text)
         self._decide()
@@ -289,25 +316,23 @@ class DuplexListener:
     # --- the end of a turn
 
     def _end(self, guess: Guess, ended: float, why: str) -> None:
-        heard = guess.understood(self._before, ended, self._scale.likely, self._scale.sure)
+        heard = guess.whole(self._before, ended, self._scale.likely, self._scale.sure)
         figures = {"ended": round(ended, 3), "complete": round(guess.complete, 3)}
         if heard.words:
-            figures["words" if guess.in_words else "gist"] = round(guess.writing.likelihood, 3)
-        words = heard.words
-        if guess.in_words:
-            self.floor.heard(words, self._clock.speech_end, final=True)
-        else:
+            figures["gist" if guess.told is Told.MEANING else "words"] = round(guess.writing.likelihood, 3)
+        words, told = heard.words, guess.told
+        if told is Told.MEANING:
             self._transcribe()
-        self._close_row()
-        if self.floor.expected is None:
-            self.floor.end_turn(why, words, lambda mind: mind.hear(words), figures)
         else:
-            self.floor.end_turn(
-                why,
-                words,
-                lambda mind: mind.understand(heard) if isinstance(mind, UnderstandingMind) else mind.hear(words),
-                figures,
-            )
+            self.floor.heard(words, self._clock.speech_end, final=True)
+        self._close_row()
+
+        def call(mind: Mind) -> Iterable[Act]:
+            if told is not Told.WORDS and isinstance(mind, UnderstandingMind):
+                return mind.understand(heard)
+            return mind.hear(words)
+
+        self.floor.end_turn(why, words, call, figures)
 
     def _dismiss(self, why: str) -> None:
         self._transcribe()
@@ -331,17 +356,14 @@ class DuplexListener:
         self._states = self._meaning = None
 
 
-def _look(thinking: Thinking, heard: Understood, in_words: bool) -> tuple[Reading | None, tuple[str, ...]]:
+def _look(thinking: Thinking, heard: Understood, told: Told) -> tuple[Reading | None, tuple[str, ...]]:
     """What a mind makes of it, and would say to it. From any thread."""
 
-    def reading(mind: object) -> tuple[Reading | None, tuple[str, ...]]:
-        if isinstance(mind, UnderstandingMind):
+    def look(mind: Mind) -> tuple[Reading, tuple[str, ...]]:
+        if told is not Told.WORDS and isinstance(mind, UnderstandingMind):
             return mind.weigh(heard), tuple(mind.foresee(heard))
-        return None, ()
+        return mind.read(heard.words), ()
 
-    if in_words and not heard.words:
+    if told is not Told.MEANING and not heard.words:
         return Reading(0.0, None, {}), ()
-    found = thinking.look(reading)
-    if found is not None and found[0] is not None:
-        return found
-    return (thinking.read(heard.words) if heard.words else None), ()
+    return thinking.look(look) or (None, ())

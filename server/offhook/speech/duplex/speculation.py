@@ -15,6 +15,17 @@ from offhook.speech.contract import RATE_HZ, Understood, Vector
 from offhook.speech.duplex.listening import NOTHING, Writing
 
 
+class Told(Enum):
+    """What the mind is told of a turn."""
+
+    MEANING = "meaning"
+    """Its meaning and the gist."""
+    TEXT = "text"
+    """Its meaning and all the words, where free text was asked for."""
+    WORDS = "words"
+    """The words alone: to a mind that knows nothing else, or one that could make nothing of the meaning."""
+
+
 class Stage(Enum):
     """How far a guess has come."""
 
@@ -40,20 +51,21 @@ class Guess:
     until: int
     """Samples of the caller's stream that it was made from."""
     meaning: Vector
-    in_words: bool
-    """All the words are written, not the gist only."""
+    told: Told
     stage: Stage = Stage.WRITING
     writing: Writing = NOTHING
     tokens: int = 0
     """Times that it was written at."""
     complete: float = 0.5
     """What the mind made of it, once it is READY."""
+    understood: bool = True
+    """It made anything of it at all."""
 
     def outlived(self, speech_end: int, tail_ms: int) -> bool:
         """Whether the caller has spoken on since."""
         return (speech_end - self.until) * 1000 > tail_ms * RATE_HZ
 
-    def understood(self, before: list[Stretch], ended: float, likely: float, sure: float) -> Understood:
+    def whole(self, before: list[Stretch], ended: float, likely: float, sure: float) -> Understood:
         """The whole turn: what was heard in rows that were full, and this."""
         words = " ".join(filter(None, [*(stretch.words for stretch in before), self.writing.text]))
         meaning = self.meaning
