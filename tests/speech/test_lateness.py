@@ -182,6 +182,17 @@ def test_calls_are_refused_while_something_else_has_the_machine_and_taken_again_
     assert room.scheduler.capacity == 12 == join_all_that_are_taken(room)
 
 
+def test_one_step_that_was_held_up_does_not_turn_the_next_caller_away(media: Core) -> None:
+    room, model = priced(media)
+    room.join(0)
+    room.pass_ms(300)
+    model.on_step = lambda hop, step: setattr(room.clock, "now", room.clock.now + 70 * MS)
+    room.pass_ms(90)
+    model.on_step = lambda hop, step: None
+    room.pass_ms(300)
+    assert room.scheduler.can_admit() == ""
+
+
 def test_a_rehearsal_that_went_badly_is_held_again_when_nobody_is_there(media: Core) -> None:
     room, model = priced(media, row_ms=100.0)
     assert room.scheduler.capacity == 0

@@ -71,7 +71,9 @@ def cost_of(rehearsed: Sequence[tuple[int, float]], rows: Figures, times_ms: Fig
         known, usual = _line(float(usual[0]), rows, times_ms)
     expected = np.maximum(StepCost(known, usual, 1.0, 0.0).p99_ms(rows), 1e-6)
     factor = float(np.median(times_ms / expected))
-    spread_ms = max(0.0, float(np.percentile(times_ms - factor * expected, 99)))
+    above = np.sort(times_ms - factor * expected)
+    # The worst is left out: where there are few steps yet, one mishap is no rate.
+    spread_ms = max(0.0, float(np.percentile(above[:-1], 99))) if len(above) > 1 else 0.0
     return StepCost(known, usual, factor, spread_ms)
 
 

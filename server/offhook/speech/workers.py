@@ -272,6 +272,9 @@ class SpeechWorker:
             if present is not None:
                 await present.stop()
             await self._open.wait()
+            if self._fresh is fresh:  # the present one had died meanwhile, and was replaced by another of the new kind
+                self._fresh = None
+                await fresh.stop()
 
     def reserve(self) -> Slot | None:
         """A free slot, or None with `refusal` saying why not. The slot longest unused comes first."""
