@@ -22,6 +22,7 @@ from offhook.speech.duplex.graph import Precision
 from offhook.speech.duplex.layout import BEGIN, CALLER, CONTEXT, FIRST_TOKEN, GIST, MEANING, NOTHING, SILENT, blocks_of
 from offhook.speech.duplex.listening import Listening, Opening, Writing
 from offhook.speech.duplex.minding import mind_graph
+from offhook.speech.duplex.onboard import OnboardEar, OnboardMind, OnboardUnfit
 from offhook.speech.duplex.runtime import DuplexRuntime
 from offhook.speech.duplex.sessions import Ear, Feed, Mind, Thoughts
 from offhook.speech.duplex.tokenizer import Tokenizer
@@ -43,7 +44,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for precision in Precision:
         ear = ear_graph(parts.ear_weights(), parts.adapter_tensors(), precision)
         onnx.save(ear, place / f"ear-{precision.value}.onnx")
-        mind = mind_graph(parts.mind_weights(), parts.adapter_tensors(), precision)
+        onboard = precision is Precision.HALF
+        mind = mind_graph(parts.mind_weights(), parts.adapter_tensors(), precision, onboard=onboard)
         onnx.save(mind, place / f"mind-{precision.value}.onnx")
     return place
 
@@ -167,6 +169,34 @@ def test_rows_of_a_batch_do_not_touch_each_other(mind: Mind, folder: Path) -> No
         assert np.allclose(together.states[i], one.states[0], atol=1e-5)
         assert np.allclose(together.meanings[i], one.meanings[0], atol=1e-5)
         assert together.tokens[i, 0] == one.tokens[0, 0]
+
+
+def test_a_mind_whose_memory_stays_on_its_device_remembers_alike(folder: Path, mind: Mind) -> None:
+    onboard = OnboardMind(folder / "mind-half.onnx", 3, ALLOWED, "CPUExecutionProvider")
+    made = parts.sounds(11)
+    for each in (mind, onboard):
+        each.run([Feed(2, 0, PREFIX, NONE), Feed(0, 0, [*PREFIX, MEANING], NONE)])
+        at = len(PREFIX)
+        for first, last in ((0, 3), (1, 6), (4, 11)):
+            ids = [*[NOTHING] * (last - first), MEANING, GIST]
+            thoughts = each.run([Feed(2, at + first, ids, made[first:last], len(ids) - 2, (len(ids) - 1,))])
+            each.run([Feed(1, 0, [CALLER] * (last + 3), NONE)])  # a neighbour, fed in between
+        written = each.run([Feed(2, at + 12, [GIST, FIRST_TOKEN + 20], NONE, 0, (0, 1), "digits")])
+        if each is mind:
+            expected = thoughts, written
+    assert np.allclose(thoughts.states, expected[0].states, atol=0.01)
+    assert float(thoughts.meanings[0] @ expected[0].meanings[0]) > 0.999
+    assert np.array_equal(written.tokens, expected[1].tokens)
+    with pytest.raises(OnboardUnfit, match="onnxruntime-gpu"):
+        OnboardMind(folder / "mind-half.onnx", 3, ALLOWED, "NoSuchProvider")
+
+
+def test_windows_padded_for_a_device_are_heard_as_if_alone(folder: Path) -> None:
+    mel, frames = parts.windows()
+    blocks = np.arange(6)[None].repeat(2, axis=0)
+    onboard = OnboardEar(folder / "ear-half.onnx", "CPUExecutionProvider").sounds(mel, frames, blocks)
+    plain = Ear(folder / "ear-float.onnx").sounds(mel, frames, blocks)
+    assert np.sqrt(np.mean((onboard - plain) ** 2)) < 0.01 * np.sqrt(np.mean(plain**2))
 
 
 def test_windows_of_unlike_length_are_heard_as_if_alone(folder: Path) -> None:

@@ -110,7 +110,8 @@ def _make(trained: Path, ear: Path, mind: Path, part: Path, precision: Precision
     if max(adapter.vocabulary) >= len(tokens):
         raise AdapterError(f"{trained} keeps token {max(adapter.vocabulary)}; {path} has {len(tokens)}")
     changed = adapter.changed(gemma.weights(path, adapter.vocabulary))
-    onnx.save(mind_graph(changed, adapter.tensors, precision), os.fspath(part / MIND))
+    mind_model = mind_graph(changed, adapter.tensors, precision, onboard=precision is Precision.HALF)
+    onnx.save(mind_model, os.fspath(part / MIND))
     kept = {
         "tokens": [tokens[i] for i in adapter.vocabulary],
         "scores": [scores[i] for i in adapter.vocabulary],

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from offhook import weights
+from offhook.speech.duplex.onboard import OnboardEar, OnboardMind, OnboardUnfit
 from offhook.speech.duplex.runtime import DuplexRuntime
-from offhook.speech.duplex.sessions import Ear, Mind
+from offhook.speech.duplex.sessions import Ear, Hearing, Mind, Thinking
 from offhook.speech.duplex.tokenizer import BLANK, Tokenizer
 
 EAR, MIND, TOKENS, STAMP = "ear.onnx", "mind.onnx", "tokens.json", "built.json"
@@ -87,8 +88,15 @@ def load_duplex(slots: int, *, device: str = "cpu", threads: int = 1, folder: Pa
     try:
         stored = json.loads((place / TOKENS).read_text(encoding="utf-8"))
         tokens = Tokenizer(stored["tokens"], stored["scores"], stored["types"])
-        ear = Ear(place / EAR, threads)
-        mind = Mind(place / MIND, slots, _allowed(tokens), threads)
+        ear: Hearing = OnboardEar(place / EAR) if device == "cuda" else Ear(place / EAR, threads)
+        allowed = _allowed(tokens)
+        mind: Thinking = (
+            OnboardMind(place / MIND, slots, allowed)
+            if device == "cuda"
+            else Mind(place / MIND, slots, allowed, threads)
+        )
+    except OnboardUnfit as error:
+        raise DuplexUnavailable(str(error)) from error
     except Exception as error:  # onnxruntime raises its own, of no common class
         raise DuplexUnavailable(f"the duplex model in {place} cannot be loaded ({error}); build it again") from error
     return DuplexRuntime(slots, ear, mind, tokens)

@@ -62,8 +62,11 @@ class Graph:
         return name
 
     def output(self, value: str, name: str, dtype: npt.DTypeLike, shape: Sequence[int | str]) -> None:
-        """Give `value` out under `name`."""
-        self._nodes.append(helper.make_node("Identity", [value], [name]))
+        """Give `value`, which no node has taken in, out under `name`."""
+        for node in reversed(self._nodes):
+            if value in node.output:
+                node.output[list(node.output).index(value)] = name
+                break
         self._outputs.append(helper.make_tensor_value_info(name, _kind(dtype), list(shape)))
 
     def constant(self, value: npt.NDArray[np.generic]) -> str:

@@ -17,6 +17,9 @@ Outputs: `states` [B, 4] probabilities, `meanings` [B, 384] unit vectors, `token
 [B, N] their probabilities, `news` [2 * layers * B, T, 256]: keys and values of the new positions, layer by layer, a
 layer's keys first.
 
+`onboard`, for a GPU: B is all rows there are, their memory stays where it is, and instead of `news` there is an output
+`kept.<layer>.k | v` [B, C, 256] for each input `past...`, bound to the same memory, into which what is new is written.
+
 A key is kept after its norm and rotation. New positions see what is remembered and the new ones before them; scores
 against both are computed apart, so what is remembered is never copied. Gemma Team 2025, arXiv 2503.19786.
 """
@@ -24,7 +27,7 @@ against both are computed apart, so what is remembered is never copied. Gemma Te
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +43,9 @@ Floats = npt.NDArray[np.float32]
 _POSITIONS = HEADS * MOST_STEPS  # queries stand four to a position, and the operator wants a row for each it is given
 
 
-def mind_graph(mind: Mapping[str, Floats], adapter: Mapping[str, Floats], precision: Precision) -> onnx.ModelProto:
+def mind_graph(
+    mind: Mapping[str, Floats], adapter: Mapping[str, Floats], precision: Precision, *, onboard: bool = False
+) -> onnx.ModelProto:
     """`mind` as `gemma.weights` names it, the adapter's changes made already; `adapter` for the specials and heads."""
     g = Graph("mind", precision)
     tokens, layers = len(mind["table"]), sum(name.endswith(".pre_mlp") for name in mind)
@@ -85,10 +90,24 @@ def mind_graph(mind: Mapping[str, Floats], adapter: Mapping[str, Floats], precis
         after = mind[f"layers.{layer + 1}.pre_attention"] if layer + 1 < layers else mind["norm"]
         x, h = _add_and_norm(g, x, y, mind[f"{at}.post_mlp"], after)
 
-    g.output(g.op("Concat", *news, axis=0), "news", g.real, ["news", "steps", HEAD])
+    if onboard:
+        _keep(g, past, news, positions)
+    else:
+        g.output(g.op("Concat", *news, axis=0), "news", g.real, ["news", "steps", HEAD])
     _heads(g, _at(g, h, g.op("Unsqueeze", heads, g.whole(1))), adapter)
     _written(g, _at(g, h, writes), mind["table"], barred)
     return g.model()
+
+
+def _keep(g: Graph, past: Sequence[tuple[str, ...]], news: Sequence[str], positions: str) -> None:
+    """Write the new keys and values at their rows' positions."""
+    rows = g.op("Unsqueeze", g.input("rows", np.int64, ["batch"]), g.whole(1))
+    rows = g.op("Add", rows, g.op("Mul", positions, g.whole(0)))  # [B, T]
+    index = g.op("Concat", *(g.op("Unsqueeze", each, g.whole(2)) for each in (rows, positions)), axis=2)
+    for layer, parts in enumerate(past):
+        for i, part in enumerate("kv"):
+            kept = g.op("ScatterND", parts[i], index, news[2 * layer + i])
+            g.output(kept, f"kept.{layer}.{part}", g.real, ["batch", "context", HEAD])
 
 
 def _bias(g: Graph, start: str, t: str, c: str) -> str:

@@ -39,7 +39,7 @@ from offhook.speech.duplex.layout import (
     blocks_of,
 )
 from offhook.speech.duplex.listening import Opening, Writing
-from offhook.speech.duplex.sessions import Ear, Feed, Mind
+from offhook.speech.duplex.sessions import Feed, Hearing, Thinking
 from offhook.speech.duplex.tokenizer import Tokenizer
 
 Floats = npt.NDArray[np.float32]
@@ -111,7 +111,7 @@ class DuplexRuntime:
 
     most_hops = 2 * MOST_BLOCKS
 
-    def __init__(self, slots: int, ear: Ear, mind: Mind, tokens: Tokenizer, *, most_new: int = 24) -> None:
+    def __init__(self, slots: int, ear: Hearing, mind: Thinking, tokens: Tokenizer, *, most_new: int = 24) -> None:
         """`most_new`: blocks that one run of the mind takes in; with all else at most MOST_STEPS positions."""
         self.costs = Costs()
         self._spectra = Spectra(slots)
@@ -177,12 +177,10 @@ class DuplexRuntime:
 
     def _take_in(self, slots: Sequence[int], turns: Sequence[_Turn], until: Sequence[int]) -> tuple[Floats, Floats]:
         feeds = []
-        for slot, turn, hops in zip(slots, turns, until, strict=True):
-            first = max(0, blocks_of(turn.hops) - PROVISIONAL)
-            last = blocks_of(hops)
-            sounds = self._hear_blocks(slot, turn.start, hops, first, last)
-            start = len(turn.prefix) + first
-            ids = [*[NOTHING] * (last - first), MEANING, GIST]
+        heard = self._hear_blocks(slots, turns, until)
+        for slot, turn, sounds in zip(slots, turns, heard, strict=True):
+            start = len(turn.prefix) + _first_block(turn)
+            ids = [*[NOTHING] * len(sounds), MEANING, GIST]
             if not turn.prefixed:
                 start, ids = 0, [*turn.prefix, *ids]
             feeds.append(Feed(slot, start, ids, sounds, len(ids) - 2, (len(ids) - 1,)))
@@ -196,16 +194,26 @@ class DuplexRuntime:
             turn.gist.draft = drafted
         return thoughts.states, thoughts.meanings
 
-    def _hear_blocks(self, slot: int, start: int, hops: int, first: int, last: int) -> Floats:
-        """Blocks first..last of a turn of which `hops` were heard: what the ear makes of at most its last 100 hops.
-
-        Rows are heard one by one, for windows differ in length and padding costs more than company saves."""
-        behind = max(0, hops - MOST_HOPS + 1) // 2 * 2  # a window begins with a block
-        mel, frames = self._spectra.windows([slot], [start + behind], [start + hops])
-        wanted = np.arange(first, last, dtype=np.int64)[None] - behind // 2
-        with _timed(self.costs.ear, 1):
-            sounds: Floats = self._ear.sounds(mel, frames, wanted)[0]
-        return sounds
+    def _hear_blocks(self, slots: Sequence[int], turns: Sequence[_Turn], until: Sequence[int]) -> list[Floats]:
+        """Each turn's blocks from the first that is not settled to `until` hops: what the ear makes of at most the last
+        100 hops. In one run where that is worth its padding, for windows differ in length."""
+        out: list[Floats] = []
+        group = len(slots) if self._ear.together else 1
+        for i in range(0, len(slots), group):
+            some = list(zip(slots, turns, until, strict=True))[i : i + group]
+            behind = [max(0, hops - MOST_HOPS + 1) // 2 * 2 for _, _, hops in some]  # a window begins with a block
+            starts = [turn.start + back for (_, turn, _), back in zip(some, behind, strict=True)]
+            mel, frames = self._spectra.windows(
+                [slot for slot, _, _ in some], starts, [turn.start + hops for _, turn, hops in some]
+            )
+            counts = [blocks_of(hops) - _first_block(turn) for _, turn, hops in some]
+            wanted = np.full((len(some), max(counts)), -1, np.int64)
+            for row, ((_, turn, _), back, count) in enumerate(zip(some, behind, counts, strict=True)):
+                wanted[row, :count] = np.arange(count) + _first_block(turn) - back // 2
+            with _timed(self.costs.ear, len(some)):
+                sounds = self._ear.sounds(mel, frames, wanted)
+            out += [sounds[row, :count] for row, count in enumerate(counts)]
+        return out
 
     def _write(self, branches: Sequence[tuple[int, _Branch]], allowed: Sequence[str]) -> list[Writing]:
         feeds: list[Feed] = []
@@ -246,6 +254,11 @@ class DuplexRuntime:
             return None
         ids = new + [FIRST_TOKEN + token for token in draft]
         return Feed(slot, start, ids, _NO_SOUNDS, 0, range(len(new) - 1, len(ids)), allowed)
+
+
+def _first_block(turn: _Turn) -> int:
+    """The first block that is heard anew."""
+    return max(0, blocks_of(turn.hops) - PROVISIONAL)
 
 
 def _accept(branch: _Branch, tokens: Sequence[int], chances: Sequence[float]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -57,11 +58,33 @@ class Thoughts:
     """[n, most writes]."""
 
 
-class Ear:
+class Hearing(Protocol):
     """Windows of spectrum to embeddings of 160 ms blocks."""
 
+    together: bool
+    """Several windows in one call cost less than one by one, although short ones are padded."""
+
+    def sounds(self, mel: Floats, frames: Sequence[int], blocks: Ids) -> Floats:
+        """[n, 80, M] spectra of `frames` mel frames each, and the blocks wanted [n, T] (-1: none) -> [n, T, 640]."""
+
+
+class Thinking(Protocol):
+    """Rows that remember what they were fed."""
+
+    def run(self, feeds: Sequence[Feed]) -> Thoughts:
+        """Feed some rows, none twice. Raises ValueError where one would hold more than CONTEXT positions."""
+
+    def wipe(self, row: int) -> None:
+        """Nothing that the row was fed can be heard in what it is fed next."""
+
+
+class Ear:
+    """See `Hearing`. On the CPU."""
+
+    together = False
+
     def __init__(self, path: Path, threads: int = 1) -> None:
-        self._session = _session(path, threads)
+        self._session = cpu_session(path, threads)
 
     def sounds(self, mel: Floats, frames: Sequence[int], blocks: Ids) -> Floats:
         """[n, 80, M] spectra of `frames` mel frames each, and the blocks wanted [n, T] (-1: none) -> [n, T, 640]."""
@@ -81,11 +104,11 @@ class Ear:
 
 
 class Mind:
-    """Rows that remember what they were fed."""
+    """See `Thinking`. On the CPU."""
 
     def __init__(self, path: Path, rows: int, allowed: dict[str, Floats], threads: int = 1) -> None:
         """`allowed`: by name, what is added to the logits [tokens]: 0, or far below it; the name "" must be there."""
-        self._session = _session(path, threads)
+        self._session = cpu_session(path, threads)
         self._barred = allowed
         layers = sum(each.name.startswith("past.") for each in self._session.get_inputs()) // 2
         self._past = np.zeros((layers, 2, rows, CONTEXT, HEAD), np.float32)
@@ -95,14 +118,13 @@ class Mind:
 
     def run(self, feeds: Sequence[Feed]) -> Thoughts:
         """Feed some rows, none twice. Raises ValueError where one would hold more than CONTEXT positions."""
-        steps = max(len(feed.ids) for feed in feeds)
-        if over := [feed.row for feed in feeds if feed.start + len(feed.ids) > CONTEXT]:
-            raise ValueError(f"rows {over} of the mind are full: {CONTEXT} positions are all they hold")
+        steps = check_room(feeds)
         rows = [feed.row for feed in feeds]
         starts = np.array([feed.start for feed in feeds], np.int64)
         context = min(CONTEXT, max(_GRAIN, -(-int(starts.max()) // _GRAIN) * _GRAIN))
         inputs = {
-            **_laid_out(feeds, steps, self._barred),
+            **laid_out(feeds, steps),
+            "barred": np.stack([self._barred[feed.allowed] for feed in feeds]),
             "start": starts,
             "t": np.arange(steps, dtype=np.int64),
             "c": np.arange(context, dtype=np.int64),
@@ -131,7 +153,14 @@ class Mind:
         return past[np.asarray(rows), :context]
 
 
-def _laid_out(feeds: Sequence[Feed], steps: int, barred: dict[str, Floats]) -> dict[str, npt.NDArray[np.generic]]:
+def check_room(feeds: Sequence[Feed]) -> int:
+    """The most new positions of a feed. Raises ValueError where a row has no room for its own."""
+    if over := [feed.row for feed in feeds if feed.start + len(feed.ids) > CONTEXT]:
+        raise ValueError(f"rows {over} of the mind are full: {CONTEXT} positions are all they hold")
+    return max(len(feed.ids) for feed in feeds)
+
+
+def laid_out(feeds: Sequence[Feed], steps: int) -> dict[str, npt.NDArray[np.generic]]:
     """Feeds side by side, short ones filled up with what nobody looks at."""
     ids = np.full((len(feeds), steps), MEANING, np.int64)
     sounds = np.zeros((len(feeds), steps, HIDDEN), np.float32)
@@ -146,11 +175,10 @@ def _laid_out(feeds: Sequence[Feed], steps: int, barred: dict[str, Floats]) -> d
         "sounds": sounds,
         "heads": np.array([feed.heads for feed in feeds], np.int64),
         "writes": writes,
-        "barred": np.stack([barred[feed.allowed] for feed in feeds]),
     }
 
 
-def _session(path: Path, threads: int) -> ort.InferenceSession:
+def cpu_session(path: Path, threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
