@@ -126,6 +126,24 @@ def test_a_workers_totals_become_counters_that_survive_its_replacement() -> None
     assert figures["offhook_slots_used"] == 2
 
 
+def test_causes_of_lateness_and_refusals_are_told_apart_and_a_replaced_worker_is_not_counted_twice() -> None:
+    metrics = Metrics()
+    first = replace(WORKER, late_by={"step": 2, "unfed": 1}, refused={"full": 3}, starved_ms=40.0, capacity=7, phases=2)
+    metrics.worker(first)
+    # What follows a worker that died counts on from where that one stood.
+    metrics.worker(
+        replace(first, restarts=1, hops=130, late_by={"step": 2, "unfed": 4}, refused={"full": 3, "down": 1})
+    )
+    figures = read(metrics)
+    assert figures["offhook_hops_late_by_cause_total{cause=step}"] == 2
+    assert figures["offhook_hops_late_by_cause_total{cause=unfed}"] == 4
+    assert figures["offhook_admissions_refused_total{reason=full}"] == 3
+    assert figures["offhook_admissions_refused_total{reason=down}"] == 1
+    assert figures["offhook_starved_seconds_total"] == 0.04
+    assert (figures["offhook_capacity"], figures["offhook_phase_groups"]) == (7, 2)
+    assert (figures["offhook_hops_total"], figures["offhook_worker_restarts_total"]) == (130, 1)
+
+
 def test_pacing_and_faults_are_there() -> None:
     metrics = Metrics()
     metrics.pacing(p50_ms=0.1, p99_ms=1.5, max_ms=4.0)
