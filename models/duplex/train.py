@@ -82,7 +82,7 @@ class Trainer:
 
     def run(self, limit_s: float, every_s: float, console: Console) -> bool:
         """Train until the plan is done (True) or `limit_s` is up (False); a checkpoint and a check every `every_s`."""
-        loader = self._loader()
+        loader, warming = self._loader(), self._warming()
         began = saved = time.monotonic()
         with Progress(
             TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,}/{task.total:,}"),
@@ -90,9 +90,10 @@ class Trainer:
         ) as progress:  # fmt: skip
             bar = progress.add_task("training", total=self.plan.samples, completed=self.seen)
             while self.seen < self.plan.samples:
-                text_due = self.seen >= self.plan.distil * self.plan.samples
+                if warming and not self._warming():
+                    loader, warming = self._loader(), False
                 batch, text = next(loader)
-                self._learn(batch.to(self.device), text.to(self.device) if text is not None and text_due else None)
+                self._learn(batch.to(self.device), text.to(self.device) if text is not None else None)
                 progress.update(bar, completed=self.seen)
                 now = time.monotonic()
                 if now - saved >= every_s:
@@ -131,10 +132,16 @@ class Trainer:
             warm = min(1.0, along / 0.03)
         return warm * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, along))))
 
+    def _warming(self) -> bool:
+        """The projector is still learning to be read at all: easier lines, more whole turns, no text."""
+        return self.seen < self.plan.distil * self.plan.samples
+
     def _loader(self) -> Iterator[tuple[Batch, Batch | None]]:
+        easy = self._warming()
         batches = Batches(
             self.data, "train", self.frozen.encode, Frozen.meanings,
-            seed=self.plan.seed + 1_000 * self.step, room=self.plan.room, text=self.plan.text,
+            seed=self.plan.seed + 1_000 * self.step, room=self.plan.room, text=0.0 if easy else self.plan.text,
+            whole=0.85 if easy else 0.6, plain=0.5 if easy else 0.1,
         )  # fmt: skip
         workers = 1 if self.device.type == "cpu" else min(8, max(1, (os.cpu_count() or 2) - 2))
         return iter(DataLoader(batches, batch_size=None, num_workers=workers, prefetch_factor=24))

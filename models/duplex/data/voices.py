@@ -36,7 +36,7 @@ from offhook.speech.resample import resample
 RATE_HZ = 16_000
 Floats = npt.NDArray[np.float32]
 
-SHARES = {"kokoro": 0.14, "hibari": 0.46, "joe": 0.08, "flite": 0.10, "festival": 0.05, "espeak": 0.17}
+SHARES = {"kokoro": 0.06, "hibari": 0.48, "joe": 0.10, "flite": 0.12, "festival": 0.04, "espeak": 0.20}
 """How much of the training data each kind speaks; what a machine lacks is made up for by the others."""
 LICENCES = {
     "kokoro": "Kokoro-82M, Apache-2.0",
