@@ -310,3 +310,39 @@ def test_a_tool_that_was_running_when_the_model_died_is_wanted_again_under_its_i
         line.model.deliver(0, ToolResult(again.id, True, {"status": "packing"}))
         line.until(lambda e: isinstance(e, WordsSpoken) and "packed" in e.text)
         assert not far.refused
+
+
+def test_a_caller_who_speaks_over_the_farewell_still_gets_the_person(ring: Rings) -> None:
+    gives = Answer("I'll put you through to a colleague", 4.0, 700.0, calls=(("hand_over", {"reason": "asked"}),))
+    with far_end(gives) as far:
+        line = ring(far)
+        line.until(lambda e: isinstance(e, WordsSpoken))
+        line.say(saying("a person please"))
+        line.until(lambda e: isinstance(e, SpeechStarted))
+        line.run(0.5)
+        line.say(saying("okay thank you very much"))
+        done = line.until(lambda e: isinstance(e, Done))
+        assert isinstance(done, Done) and (done.exit, done.reason) == ("human", "asked")
+        assert burst(700.0, line.agent()) < 2.0, "and does not have to hear it to its end"
+
+
+def test_a_caller_who_speaks_over_the_goodbye_is_not_done_after_all(ring: Rings) -> None:
+    ends = Answer("Goodbye and thank you for calling", 4.0, 700.0, calls=(("finish", {"reason": "done"}),))
+    with far_end(ends, Answer("Nine to six.", 0.6, 900.0)) as far:
+        line = ring(far)
+        line.until(lambda e: isinstance(e, WordsSpoken))
+        line.say(saying("that is all"))
+        line.until(lambda e: isinstance(e, SpeechStarted))
+        line.run(0.5)
+        line.say(saying("wait when are you open"))
+        line.until(lambda e: isinstance(e, WordsSpoken) and e.text == "Nine to six.")
+        line.run(1.0)
+        assert not line.of(Done)
+
+
+def test_a_caller_who_speaks_before_the_greeting_is_listened_to(ring: Rings) -> None:
+    with far_end(Answer("Nine to six.", 0.6, 900.0), heard=("hello when are you open",)) as far:
+        line = ring(far)
+        line.say(saying("hello when are you open"))
+        line.until(lambda e: isinstance(e, WordsSpoken) and e.text == "Nine to six.")
+        assert burst(300.0, line.agent()) < 0.9 and not far.refused

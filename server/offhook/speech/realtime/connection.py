@@ -207,6 +207,7 @@ class Connection:
             finally:
                 for task in tasks:
                     task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)  # both may have failed: one tells why
         except Exception as error:
             self._arrivals.append(self._lost(error, socket is not None))
         finally:

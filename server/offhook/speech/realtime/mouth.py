@@ -42,6 +42,8 @@ class Utterance:
     """Where it lies in the agent's stream; None before its first sample is queued."""
     sent: int = 0
     """Samples queued for playing."""
+    begun: bool = False
+    """`Began` was told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +189,7 @@ class Mouth:
                 return
             self._utterances.popleft()
             self._kept -= first.samples
-            if first.start is not None:
+            if first.begun:
                 happened.append(Ended(first, end))
 
     def _fill(self, room: Pcm, happened: list[Began | Ended]) -> int:
@@ -196,7 +198,9 @@ class Mouth:
             if utterance.sent < utterance.samples and count < len(room):
                 if utterance.start is None:
                     utterance.start = self._sent + count
-                    happened.append(Began(utterance, utterance.start))
+                    if not utterance.begun:
+                        utterance.begun = True
+                        happened.append(Began(utterance, utterance.start))
                 part = _part(utterance, utterance.sent, len(room) - count)
                 room[count : count + len(part)] = part
                 count += len(part)

@@ -75,12 +75,10 @@ class Speaking:
         for one in broken:
             self._void.add(one.utterance.item)
             cut.messages += self._broken(one)
-        begun = next((one for one in broken if one.utterance.start is not None), None)
-        if begun is not None:
-            number, unsaid = begun.utterance.number, " ".join(filter(None, [one.unsaid for one in broken]))
-            if unsaid:
-                cut.events.append(Interrupted(self._slot, number, at, begun.heard, unsaid))
-            cut.events.append(WordsSpoken(self._slot, number, begun.heard, begun.end))
+        begun = [one for one in broken if one.utterance.begun]
+        if begun and (unsaid := " ".join(filter(None, [one.unsaid for one in broken]))):
+            cut.events.append(Interrupted(self._slot, begun[0].utterance.number, at, begun[0].heard, unsaid))
+        cut.events += [WordsSpoken(self._slot, one.utterance.number, one.heard, one.end) for one in begun]
         return cut
 
     def _broken(self, broken: Broken) -> list[str]:
