@@ -207,13 +207,17 @@ class Connection:
             finally:
                 for task in tasks:
                     task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)  # both may have failed: one tells why
+                await asyncio.wait(tasks, timeout=_CLOSING_S)
+                for task in tasks:
+                    if task.done() and not task.cancelled():
+                        task.exception()  # both may have failed: one tells why
         except Exception as error:
             self._arrivals.append(self._lost(error, socket is not None))
         finally:
             if socket is not None:
                 with contextlib.suppress(Exception):
-                    await asyncio.wait_for(socket.close(), _CLOSING_S)
+                    async with asyncio.timeout(_CLOSING_S):
+                        await socket.close()
 
     async def _connect(self) -> ClientConnection:
         options = self._options
@@ -274,7 +278,8 @@ class Connection:
             self._wake.clear()
             while (message := self._next()) is not None:
                 try:
-                    await asyncio.wait_for(socket.send(message), self._options.send_ms / 1000)
+                    async with asyncio.timeout(self._options.send_ms / 1000):
+                        await socket.send(message)
                 except TimeoutError:
                     raise _Refused(f"took no message for {self._options.send_ms / 1000:g} s", False) from None
 
