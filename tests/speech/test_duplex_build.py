@@ -191,6 +191,18 @@ def test_a_mind_whose_memory_stays_on_its_device_remembers_alike(folder: Path, m
         OnboardMind(folder / "mind-half.onnx", 3, ALLOWED, "NoSuchProvider")
 
 
+def test_a_window_heard_alone_needs_nothing_hidden(folder: Path, tmp_path: Path) -> None:
+    onnx.save(
+        ear_graph(parts.ear_weights(), parts.adapter_tensors(), Precision.FLOAT, alone=True), tmp_path / "ear.onnx"
+    )
+    mel, frames = parts.windows()
+    for row, count in enumerate(frames):
+        window = mel[row : row + 1, :, :count]
+        wanted = np.arange(2, 6)[None]
+        ours = Ear(tmp_path / "ear.onnx").sounds(window, [count], wanted)
+        assert np.allclose(ours, Ear(folder / "ear-float.onnx").sounds(window, [count], wanted), atol=1e-4)
+
+
 def test_windows_padded_for_a_device_are_heard_as_if_alone(folder: Path) -> None:
     mel, frames = parts.windows()
     blocks = np.arange(6)[None].repeat(2, axis=0)

@@ -103,14 +103,16 @@ def _make(trained: Path, ear: Path, mind: Path, part: Path, precision: Precision
     progress("reading what was trained")
     adapter = read_adapter(trained)
     progress("the ear")
-    onnx.save(ear_graph(whisper.encoder_weights(ear), adapter.tensors, precision), os.fspath(part / EAR))
+    onboard = precision is Precision.HALF
+    ear_model = ear_graph(whisper.encoder_weights(ear), adapter.tensors, precision, alone=not onboard)
+    onnx.save(ear_model, os.fspath(part / EAR))
     progress("the mind")
     path = mind / GEMMA_FILE
     tokens, scores, types = gemma.vocabulary(path)
     if max(adapter.vocabulary) >= len(tokens):
         raise AdapterError(f"{trained} keeps token {max(adapter.vocabulary)}; {path} has {len(tokens)}")
     changed = adapter.changed(gemma.weights(path, adapter.vocabulary))
-    mind_model = mind_graph(changed, adapter.tensors, precision, onboard=precision is Precision.HALF)
+    mind_model = mind_graph(changed, adapter.tensors, precision, onboard=onboard)
     onnx.save(mind_model, os.fspath(part / MIND))
     kept = {
         "tokens": [tokens[i] for i in adapter.vocabulary],
