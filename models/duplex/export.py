@@ -32,6 +32,8 @@ def tensors(learnt: dict[str, torch.Tensor], kept: list[int], adapted: bool) -> 
     """The adapter file's tensors by name; without adapters where the run had not come to them."""
     value = {name: tensor.float().cpu().numpy() for name, tensor in learnt.items()}
     out: dict[str, Array] = {"vocabulary": np.array(kept, np.int32), "specials": _half(value["specials"])}
+    for name in ("out.weight", "out.bias"):
+        value[f"projector.{name}"] = value[f"projector.{name}"] * value["projector.scale"]
     for name in ("norm.weight", "norm.bias", "out.bias"):
         out[f"projector.{name}"] = _half(value[f"projector.{name}"])
     for name in ("gate.weight", "out.weight"):

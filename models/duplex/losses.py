@@ -22,20 +22,23 @@ class Losses:
 
     total: Tensor
     tokens: float
+    heard: float
     state: float
     meaning: float
     distilled: float
 
 
-def judge(model: Duplex, batch: Batch, adapted: bool, text: Batch | None) -> Losses:
+def judge(model: Duplex, batch: Batch, adapted: bool, text: Batch | None, heard_weight: float) -> Losses:
     """The losses of `batch`; with `text`, the same turns as text, the mind that reads them is taught too and teaches
-    the one that hears."""
-    hidden = model.think(batch, model.hear(batch), adapted)
+    the one that hears. `heard_weight`: how much it counts that audio positions look like the tokens said in them."""
+    audio = model.hear(batch)
+    hidden = model.think(batch, audio, adapted)
     chosen = batch.labels >= 0
     logits = model.mind.logits(hidden[chosen])
     tokens = _crossed(logits, batch.labels[chosen])
     state, meaning = _heads(model, batch, hidden)
-    total = tokens + 0.5 * state + meaning
+    heard = _heard(model, batch, audio) if heard_weight else torch.zeros(())
+    total = tokens + 0.5 * state + meaning + heard_weight * heard
     distilled = torch.zeros(())
     if text is not None:
         read = model.think(text, None, adapted)
@@ -47,7 +50,29 @@ def judge(model: Duplex, batch: Batch, adapted: bool, text: Batch | None) -> Los
             student = F.log_softmax(logits / TEMPERATURE, -1)
             distilled = F.kl_div(student, teacher, log_target=True, reduction="batchmean")
             total = total + 0.5 * distilled
-    return Losses(total, *(float(part.detach()) for part in (tokens, state, meaning, distilled)))
+    return Losses(total, *(float(part.detach()) for part in (tokens, heard, state, meaning, distilled)))
+
+
+def _heard(model: Duplex, batch: Batch, audio: Tensor) -> Tensor:
+    """Connectionist temporal classification (Graves et al., 2006) of the transcript, straight from the projector: it
+    brings audio to where the mind's own tokens are long before the mind's gradients would."""
+    words = (batch.branch == 2) & (batch.labels > 0)
+    rows = words.any(1)
+    positions = (batch.audio >= 0).sum(1)
+    rows &= words.sum(1) <= positions
+    if not rows.any():
+        return audio.sum() * 0.0
+    logits = model.tokens_heard(audio[rows])
+    return F.ctc_loss(
+        F.log_softmax(logits, -1).transpose(0, 1), batch.labels[words & rows[:, None]], positions[rows],
+        words[rows].sum(1), blank=logits.shape[-1] - 1, zero_infinity=True,
+    )  # fmt: skip
+
+
+def judge_listening(model: Duplex, batch: Batch) -> Losses:
+    """How far audio positions look like the tokens said in them: all that the first stage learns, without the mind."""
+    heard = _heard(model, batch, model.hear(batch))
+    return Losses(heard, 0.0, float(heard.detach()), 0.0, 0.0, 0.0)
 
 
 def _crossed(logits: Tensor, labels: Tensor) -> Tensor:

@@ -66,11 +66,16 @@ class Batch:
 class Projector(nn.Module):
     """Eight ear frames to one audio position of the mind."""
 
-    def __init__(self) -> None:
+    def __init__(self, length: float) -> None:
+        """`length`: about how long its outputs begin, as vectors."""
         super().__init__()
         self.norm = nn.LayerNorm(STACK * FRAME)
         self.gate = nn.Linear(STACK * FRAME, 2 * GATE, bias=False)
         self.out = nn.Linear(GATE, WIDTH)
+        with torch.no_grad():
+            usual = self.out(F.silu(torch.randn(256, GATE) / 2) * torch.randn(256, GATE) / 2).norm(dim=-1).mean()
+        self.scale = length / float(usual)
+        """Outputs are so much longer than the weights make them: weights as long as that would learn as much slower."""
 
     def forward(self, frames: Tensor, dtype: torch.dtype) -> Tensor:
         """[B, F, 512] -> [B, ceil(F / 8), 640] float32; a last block that is short is filled with zeros."""
@@ -79,7 +84,7 @@ class Projector(nn.Module):
         h = F.linear(self.norm(frames.float()).to(dtype), self.gate.weight.to(dtype))
         left, right = h.chunk(2, -1)
         h = F.silu(left) * right
-        return F.linear(h, self.out.weight.to(dtype), self.out.bias.to(dtype)).float()
+        return F.linear(h, self.out.weight.to(dtype), self.out.bias.to(dtype)).float() * self.scale
 
 
 class Duplex(nn.Module):
@@ -97,14 +102,13 @@ class Duplex(nn.Module):
         super().__init__()
         self.ear = Ear(ear, dtype)
         self.mind = Mind(mind, dtype, rank, alpha)
-        self.projector = Projector()
         usual = float(np.linalg.norm(mind["table"], axis=1).mean()) * math.sqrt(WIDTH)
+        self.projector = Projector(usual)
+        self.blank = nn.Parameter(torch.randn(WIDTH) / math.sqrt(WIDTH))
+        """What an audio position at which no token begins looks like; only training reads it."""
         self.specials = nn.Parameter(torch.randn(7, WIDTH) * usual / math.sqrt(WIDTH))
         self.state = nn.Sequential(nn.Linear(WIDTH, 256), nn.GELU(), nn.Linear(256, STATES))
         self.meaning = nn.Sequential(nn.Linear(WIDTH, 512), nn.GELU(), nn.Linear(512, MEANING))
-        with torch.no_grad():  # audio positions begin as long as the mind's own tokens are
-            noise = self.projector(torch.randn(4, 64, FRAME), torch.float32)
-            self.projector.out.weight *= usual / noise.norm(dim=-1).mean()
 
     def hear(self, batch: Batch) -> Tensor:
         """Audio positions [B, A, 640] of a batch."""
@@ -124,11 +128,17 @@ class Duplex(nn.Module):
         mask |= torch.eye(x.shape[1], dtype=torch.bool, device=x.device)  # padding looks at itself
         return self.mind(x, batch.positions, mask, adapted)
 
+    def tokens_heard(self, audio: Tensor) -> Tensor:
+        """Audio positions [B, A, 640] against every kept token, and against none, which comes last: [B, A, V + 1]."""
+        table = torch.cat([self.mind.table, self.blank[None].to(self.mind.dtype)])
+        return F.linear(audio.to(self.mind.dtype), table).float()
+
     def heads(self, batch: Batch, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """State logits [B, 4] and unit meanings [B, 384] from the hidden states."""
         at = hidden[torch.arange(len(hidden), device=hidden.device), batch.meaning_at].float()
         return self.state(at), F.normalize(self.meaning(at), dim=-1)
 
     def learnt(self) -> dict[str, Tensor]:
-        """The state of what learns, adapters included."""
-        return {name: value.detach() for name, value in self.named_parameters() if value.requires_grad}
+        """The state of what learns, adapters included; `projector.scale` with it."""
+        learnt = {name: value.detach() for name, value in self.named_parameters() if value.requires_grad}
+        return learnt | {"projector.scale": torch.tensor(self.projector.scale)}

@@ -1,9 +1,10 @@
 """Training the duplex model: `python -m models.duplex.train --data DIR --out DIR`.
 
-Three stages in one run, by the samples seen: first the projector learns to be read by the frozen mind (words, gist,
-state, meaning); then the mind reading the same turns as text teaches it (distillation); then, with low-rank adapters,
-the mind itself is fitted to the task. Goes on from the newest checkpoint in `--out`. Runs on the CPU, and unchanged on
-a GPU. What it does not do: make speech (`models.duplex.data`), or files that serve (`models.duplex.export`).
+Four stages in one run, by the turns seen: first the projector alone learns to make of audio what the mind has for
+tokens; then to be read by the frozen mind (words, gist, state, meaning); then the mind reading the same turns as text
+teaches it (distillation); then, with low-rank adapters, the mind itself is fitted to the task. Goes on from the newest
+checkpoint in `--out`. Runs on the CPU, and unchanged on a GPU. What it does not do: make speech (`models.duplex.data`),
+or files that serve (`models.duplex.export`).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from models.duplex.batches import Batches
 from models.duplex.checking import Check, check
 from models.duplex.curves import draw
 from models.duplex.frozen import Frozen
-from models.duplex.losses import judge
+from models.duplex.losses import judge, judge_listening
 from models.duplex.model import Batch, Duplex
 
 
@@ -39,9 +40,11 @@ class Plan:
 
     samples: int = 120_000
     """Turns in all."""
-    distil: float = 0.35
-    """Share of them after which text teaches too."""
-    adapt: float = 0.45
+    think: float = 0.5
+    """Share of them after which the mind reads what is heard."""
+    distil: float = 0.65
+    """Share after which text teaches too."""
+    adapt: float = 0.75
     """Share after which the adapters learn."""
     rate: float = 1e-3
     adapter_rate: float = 4e-4
@@ -82,7 +85,7 @@ class Trainer:
 
     def run(self, limit_s: float, every_s: float, console: Console) -> bool:
         """Train until the plan is done (True) or `limit_s` is up (False); a checkpoint and a check every `every_s`."""
-        loader, warming = self._loader(), self._warming()
+        loader, stage = self._loader(), self._stage()
         began = saved = time.monotonic()
         with Progress(
             TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,}/{task.total:,}"),
@@ -90,8 +93,8 @@ class Trainer:
         ) as progress:  # fmt: skip
             bar = progress.add_task("training", total=self.plan.samples, completed=self.seen)
             while self.seen < self.plan.samples:
-                if warming and not self._warming():
-                    loader, warming = self._loader(), False
+                if stage != self._stage():
+                    loader, stage = self._loader(), self._stage()
                 batch, text = next(loader)
                 self._learn(batch.to(self.device), text.to(self.device) if text is not None else None)
                 progress.update(bar, completed=self.seen)
@@ -111,7 +114,10 @@ class Trainer:
         adapting = share >= self.plan.adapt
         for group in self.optimiser.param_groups:
             group["lr"] = group["top"] * self._rate(share, adapter=group["top"] == self.plan.adapter_rate)
-        losses = judge(self.model, batch, adapting, text)
+        if self._stage() == 0:
+            losses = judge_listening(self.model, batch)
+        else:
+            losses = judge(self.model, batch, adapting, text, 1.0 if self._stage() == 1 else 0.2)
         self.optimiser.zero_grad(set_to_none=True)
         losses.total.backward()
         torch.nn.utils.clip_grad_norm_([p for p in self.model.parameters() if p.grad is not None], 1.0)
@@ -119,8 +125,8 @@ class Trainer:
         self.seen += len(batch.frames)
         self.step += 1
         if self.step % 10 == 0:
-            row = [self.seen, losses.tokens, losses.state, losses.meaning, losses.distilled]
-            _append(self.out / "losses.csv", ["seen", "tokens", "state", "meaning", "distilled"], row)
+            row = [self.seen, losses.tokens, losses.heard, losses.state, losses.meaning, losses.distilled]
+            _append(self.out / "losses.csv", ["seen", "tokens", "heard", "state", "meaning", "distilled"], row)
 
     def _rate(self, share: float, adapter: bool) -> float:
         start = self.plan.adapt if adapter else 0.0
@@ -132,16 +138,18 @@ class Trainer:
             warm = min(1.0, along / 0.03)
         return warm * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, along))))
 
-    def _warming(self) -> bool:
-        """The projector is still learning to be read at all: easier lines, more whole turns, no text."""
-        return self.seen < self.plan.distil * self.plan.samples
+    def _stage(self) -> int:
+        """0 listening, 1 thinking, 2 taught by text, 3 adapted."""
+        return sum(
+            self.seen >= share * self.plan.samples for share in (self.plan.think, self.plan.distil, self.plan.adapt)
+        )
 
     def _loader(self) -> Iterator[tuple[Batch, Batch | None]]:
-        easy = self._warming()
+        stage = self._stage()
         batches = Batches(
             self.data, "train", self.frozen.encode, Frozen.meanings,
-            seed=self.plan.seed + 1_000 * self.step, room=self.plan.room, text=0.0 if easy else self.plan.text,
-            whole=0.85 if easy else 0.6, plain=0.5 if easy else 0.1,
+            seed=self.plan.seed + 1_000 * self.step, room=self.plan.room, text=self.plan.text if stage >= 2 else 0.0,
+            whole=(1.0, 0.8, 0.6, 0.6)[stage], plain=(0.7, 0.4, 0.1, 0.1)[stage],
         )  # fmt: skip
         workers = 1 if self.device.type == "cpu" else min(8, max(1, (os.cpu_count() or 2) - 2))
         return iter(DataLoader(batches, batch_size=None, num_workers=workers, prefetch_factor=24))
@@ -176,6 +184,7 @@ class Trainer:
 
     def _resume(self, path: Path) -> None:
         state = torch.load(path, map_location=self.device, weights_only=True)
+        self.model.projector.scale = float(state["learnt"]["projector.scale"])
         if state["kept"] != self.frozen.kept:
             raise SystemExit(f"{path} was trained on another vocabulary; begin in an empty folder")
         self.model.load_state_dict(state["learnt"], strict=False)
