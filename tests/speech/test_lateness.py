@@ -99,6 +99,22 @@ def test_a_collection_within_a_step_is_a_collection_and_not_the_step() -> None:
     assert ledger.blame(90, 100) is Cause.STEP
 
 
+def test_a_collection_in_another_thread_may_be_noted_while_blame_is_sought() -> None:
+    class Noting(int):
+        def __lt__(self, other: int) -> bool:
+            ledger.spent(Cause.COLLECTION, 0, 1)
+            return int.__lt__(self, other)
+
+        def __gt__(self, other: int) -> bool:
+            ledger.spent(Cause.COLLECTION, 0, 1)
+            return int.__gt__(self, other)
+
+    ledger = Ledger()
+    for _ in range(2):
+        ledger.spent(Cause.STEP, Noting(0), Noting(100))
+    assert ledger.blame(10, 100) is Cause.STEP
+
+
 def test_a_step_that_stood_in_the_queue_for_a_processor_did_not_take_long_by_itself() -> None:
     ledger = Ledger()
     ledger.spent(Cause.STEP, 0, 100)
@@ -191,6 +207,60 @@ def test_one_step_that_was_held_up_does_not_turn_the_next_caller_away(media: Cor
     model.on_step = lambda hop, step: None
     room.pass_ms(300)
     assert room.scheduler.can_admit() == ""
+
+
+def test_the_first_step_after_a_rest_may_take_long_without_turning_the_next_caller_away(media: Core) -> None:
+    for rehearsed in (True, False):
+        room, model = priced(media)
+        if not rehearsed:
+            room = Room(media, model := Listener(32))  # type: ignore[assignment]
+            room.scheduler.warm()
+        room.join(0)
+        model.on_step = lambda hop, step, room=room: setattr(room.clock, "now", room.clock.now + 70 * MS)  # type: ignore[misc]
+        while not any(hop.mask.any() for hop in model.hops):
+            room.pass_ms(1)
+        assert room.scheduler.can_admit() == ""
+
+
+def test_one_stall_right_after_calls_came_does_not_turn_the_next_caller_away(media: Core) -> None:
+    room, _ = priced(media, row_ms=1.0)
+    for slot in range(8):
+        room.join(slot)
+    room.pass_ms(1000)
+    room.stalled_ms(300)
+    for _ in range(100):
+        room.pass_ms(10)
+        assert room.scheduler.can_admit() == ""
+
+
+def test_what_steps_cost_is_not_forgotten_when_the_groups_change(media: Core) -> None:
+    class Dear(Listener):
+        def step(self, hop: Hop) -> Step:
+            room.clock.now += 16 * int(hop.mask.sum()) * MS
+            return super().step(hop)
+
+    room = Room(media, Dear(32))
+    room.scheduler.warm()
+    for slot in range(3):
+        room.join(slot)
+        room.pass_ms(700)
+    while room.scheduler.phases == 4:
+        room.pass_ms(100)
+        room.scheduler.review()
+        assert room.scheduler.capacity == 3
+
+
+def test_a_machine_that_is_slow_is_rehearsed_for_a_moment_only_and_ever_more_seldom(media: Core) -> None:
+    room, _ = priced(media, row_ms=40.0)
+    assert room.scheduler.capacity == 1
+    times = []
+    for _ in range(600):
+        room.clock.now += 1000 * MS
+        began_ns = room.clock.now
+        room.scheduler.review()
+        if room.clock.now > began_ns:
+            times.append((room.clock.now - began_ns) / MS)
+    assert 3 <= len(times) <= 7 and max(times) < 1500, times
 
 
 def test_a_rehearsal_that_went_badly_is_held_again_when_nobody_is_there(media: Core) -> None:

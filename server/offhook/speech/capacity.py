@@ -65,15 +65,17 @@ def cost_of(rehearsed: Sequence[tuple[int, float]], rows: Figures, times_ms: Fig
     `times_ms` are the steps of the last seconds."""
     known = np.array([row for row, _ in rehearsed], np.float64)
     usual = np.maximum.accumulate(np.array([ms for _, ms in rehearsed], np.float64))
+    if len(rows):
+        # The step furthest above is left out: where there are few yet, one mishap is neither a price nor a rate.
+        worst = int(np.argmax(times_ms - StepCost(known, usual, 1.0, 0.0).p99_ms(rows)))
+        rows, times_ms = np.delete(rows, worst), np.delete(times_ms, worst)
     if not len(rows):
         return StepCost(known, usual, 1.0, 0.0)
     if len(known) == 1:
         known, usual = _line(float(usual[0]), rows, times_ms)
     expected = np.maximum(StepCost(known, usual, 1.0, 0.0).p99_ms(rows), 1e-6)
     factor = float(np.median(times_ms / expected))
-    above = np.sort(times_ms - factor * expected)
-    # The worst is left out: where there are few steps yet, one mishap is no rate.
-    spread_ms = max(0.0, float(np.percentile(above[:-1], 99))) if len(above) > 1 else 0.0
+    spread_ms = max(0.0, float(np.percentile(times_ms - factor * expected, 99)))
     return StepCost(known, usual, factor, spread_ms)
 
 

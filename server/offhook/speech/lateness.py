@@ -45,7 +45,7 @@ class Ledger:
         """What a tick due at `due_ns` that began at `began_ns` was mostly late by; `waited_ns` of the time since the
         tick before it the thread stood in the queue for a processor."""
         shares = dict.fromkeys(Cause, 0)
-        for cause, began, ended in self._spans:
+        for cause, began, ended in list(self._spans):  # a collection in another thread is noted at any moment
             shares[cause] += max(0, min(ended, began_ns) - max(began, due_ns))
         # A collection happens within something else.
         if shares[Cause.COLLECTION]:

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from offhook.speech import contract
 from offhook.speech.cadence import BEAT_NS, BEATS, Cadence, Due
 from offhook.speech.capacity import calls_held, cost_of, phases_for
-from offhook.speech.contract import HOP_SAMPLES, Delivery, Event, Hop, Persona, SpeechModel, Step
+from offhook.speech.contract import HOP_MS, HOP_SAMPLES, Delivery, Event, Hop, Persona, SpeechModel, Step
 from offhook.speech.hints import hints_of
 from offhook.speech.lateness import Cause, Ledger
 from offhook.speech.playrings import PlayRings
@@ -35,12 +35,18 @@ log = logging.getLogger(__name__)
 WATCHED_STEPS: Final = 25
 """Of fewer steps no percentile is taken."""
 LATE_LIMIT_MS: Final = 40.0
-"""With hops this late (p95) no further call is taken."""
+"""With ticks this late (p95) no further call is taken."""
+WATCHED_TICKS: Final = 50
+"""Of fewer ticks that is not asked: one moment's stall makes two of them late."""
 ISOLATION_LIMIT_S: Final = 1.0
 FAILURES_LIMIT: Final = 3
 WARM_STEPS: Final = 4
 REHEARSAL_LIMIT_S: Final = 3.0
-"""How long a model's step is rehearsed with more and more rows."""
+"""For so long a model's step is rehearsed with more and more rows, before it serves."""
+REHEARSED_AGAIN_S: Final = 0.5
+"""And later: a call may come, and whoever watches the thread takes one that is at it for seconds for hung."""
+LONGEST_REST_S: Final = 600.0
+"""From one such rehearsal to the next, where they promise no more than the one before."""
 
 Flags = npt.NDArray[np.bool_]
 
@@ -91,10 +97,12 @@ class Scheduler:
         self._generation = np.zeros(self.slots, np.int64)  # number of the row's admission; 0: nobody
         self._admissions = 0
         self._lateness = Timings(8192)
+        self._tick_lateness = Timings(1024)  # of a tick's latest row: many rows in one late tick are one stall
         self._step_times = Timings(1024)
         self._rows_stepped = Timings(1024)  # not a time, but wanted over the same horizon
         self._rehearsed: list[tuple[int, float]] = [(0, 0.0)]
         self._rehearsed_ns = self._regrouped_ns = clock_ns()
+        self._rest_s = HORIZON_S  # until the next rehearsal
         self._waited_ns = processor_wait_ns()
         self._counts: Counter[str] = Counter()
         self._late_by: Counter[str] = Counter()
@@ -119,8 +127,8 @@ class Scheduler:
         now_s = self._clock_ns() / 1e9
         rows, times_ms = self._rows_stepped.recent(now_s), self._step_times.recent(now_s)
         held = calls_held(cost_of(self._rehearsed, rows, times_ms), self.limit, self.hints.phases)
-        lateness = self._lateness.recent(now_s)
-        if len(lateness) >= WATCHED_STEPS and float(np.percentile(lateness, 95)) > LATE_LIMIT_MS:
+        lateness = self._tick_lateness.recent(now_s)
+        if len(lateness) >= WATCHED_TICKS and float(np.percentile(lateness, 95)) > LATE_LIMIT_MS:
             held = min(held, self.in_use)
         return held
 
@@ -192,15 +200,21 @@ class Scheduler:
         """When `tick` is to be called next, on the clock."""
         return self._origin_ns + self._beat * BEAT_NS
 
-    def warm(self) -> None:
-        """Step the model a few times with nobody in it, and with more and more rows where it can rehearse that; take
-        the cost of a step, and the phase groups to begin with, from these. Not while conversations are held."""
+    def warm(self, limit_s: float = REHEARSAL_LIMIT_S) -> None:
+        """Step the model a few times with nobody in it, and with more and more rows where it can rehearse that, until
+        a step takes longer than a hop; take the cost of a step, and the phase groups to begin with, from these. Not
+        while conversations are held."""
         empty = self._hop(Due())
         rehearsed = [(0, self._usual_ms(lambda: self.model.step(empty)))]
         rehearsal = self.hints.rehearsal
-        give_up_ns = self._clock_ns() + int(REHEARSAL_LIMIT_S * 1e9)
+        give_up_ns = self._clock_ns() + int(limit_s * 1e9)
         count = 1
-        while rehearsal is not None and count <= self.limit and self._clock_ns() < give_up_ns:
+        while (
+            rehearsal is not None
+            and count <= self.limit
+            and rehearsed[-1][1] <= HOP_MS
+            and self._clock_ns() < give_up_ns
+        ):
             rehearse, n = rehearsal, count
             rehearsed.append((n, self._usual_ms(lambda: rehearse(n))))  # noqa: B023 (called at once)
             count = self.limit if count < self.limit < 2 * count else 2 * count
@@ -228,17 +242,20 @@ class Scheduler:
 
     def review(self) -> None:
         """Choose the phase groups anew from the steps of the last seconds, and rehearse once more where nobody is here
-        and the last rehearsal promised little. To be called about once a second."""
+        and the last rehearsal promised little, ever more seldom while that stays so. To be called about once a
+        second."""
         now_ns = self._clock_ns()
-        steps = self._step_times.recent(now_ns / 1e9)
+        # Steps of other groups, with other rows in them, tell little of those to come.
+        steps = self._step_times.recent(now_ns / 1e9, self._regrouped_ns / 1e9)
         settled = now_ns - self._regrouped_ns > HORIZON_S * 1e9
         if len(steps) >= WATCHED_STEPS:
             phases = phases_for(float(np.percentile(steps, 95)), self.phases, self.hints.phases)
             if phases < self.phases or (phases > self.phases and settled):
                 self._regroup(phases)
-        elif not len(steps) and not self._held.any() and now_ns - self._rehearsed_ns > HORIZON_S * 1e9:
-            if self.capacity < self.limit:
-                self.warm()
+        elif not len(steps) and not self._held.any() and now_ns - self._rehearsed_ns > self._rest_s * 1e9:
+            if (promised := self.capacity) < self.limit:
+                self.warm(REHEARSED_AGAIN_S)
+                self._rest_s = HORIZON_S if self.capacity > promised else min(2 * self._rest_s, LONGEST_REST_S)
 
     def stats(self) -> SchedulerStats:
         now_s = self._clock_ns() / 1e9
@@ -280,6 +297,9 @@ class Scheduler:
         for servable in due.servable:
             late_ns = began_ns - self._origin_ns - servable * BEAT_NS
             self._lateness.add(max(0, late_ns) / 1e6, began_ns / 1e9)
+        if due.rows:
+            late_ns = began_ns - self._origin_ns - min(due.servable) * BEAT_NS
+            self._tick_lateness.add(max(0, late_ns) / 1e6, began_ns / 1e9)
         for step, mask in self._stepped(hop, due.rows):
             if step.generation is not None:
                 self._drop_others(step, step.generation)
@@ -400,6 +420,3 @@ class Scheduler:
         self._regrouped_ns = self._clock_ns()
         self._cadence.regroup(phases)
         self._beat = self._cadence.after(self._beat - 1)
-        # Steps with other rows in them tell little of those to come.
-        self._step_times.forget()
-        self._rows_stepped.forget()

@@ -119,18 +119,14 @@ class Timings:
         self._times_s[place] = now_s
         self._seen += 1
 
-    def recent(self, now_s: float) -> npt.NDArray[np.float64]:
-        """What was measured lately, in no order."""
-        return self._values[self._times_s >= now_s - HORIZON_S]
+    def recent(self, now_s: float, after_s: float = -np.inf) -> npt.NDArray[np.float64]:
+        """What was measured lately, and after `after_s`, in no order."""
+        return self._values[(self._times_s >= now_s - HORIZON_S) & (self._times_s > after_s)]
 
     def percentile(self, percent: float, now_s: float) -> float:
         """Of the recent ones; 0.0 where nothing was measured."""
         recent = self.recent(now_s)
         return float(np.percentile(recent, percent)) if len(recent) else 0.0
-
-    def forget(self) -> None:
-        """What was measured lately tells nothing of what is to come. The histogram stays."""
-        self._times_s[:] = -np.inf
 
     @property
     def counts(self) -> list[int]:
