@@ -62,5 +62,24 @@ class Small(Obedient):
     capacity = 2
 
 
+class Talkative(Obedient):
+    """Says five long things after every step, and takes its time for it."""
+
+    def step(self, hop: Hop) -> Step:
+        step = super().step(hop)
+        for slot in hop.mask.nonzero()[0].tolist():
+            time.sleep(0.06)
+            step.events += [Memo(slot, {"line": line, "text": "word " * 60_000}) for line in range(5)]
+        return step
+
+
+class Sluggish(Obedient):
+    """No step of it, with anybody there, is over when the next one is due."""
+
+    def step(self, hop: Hop) -> Step:
+        time.sleep(0.1 if hop.mask.any() else 0.0)
+        return super().step(hop)
+
+
 class Unkind:
     """No model at all."""

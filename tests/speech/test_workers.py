@@ -18,6 +18,7 @@ import pytest
 from offhook.speech import contract
 from offhook.speech.contract import HOP_SAMPLES, Done, Json, Keys, Memo, Persona, ToolResult
 from offhook.speech.stats import SchedulerStats
+from offhook.speech.wire import Admitted
 from offhook.speech.workers import Lost, NotAdmitted, Restored, Slot, SlotEvent, SpeechUnavailable, SpeechWorker
 from tests.speech.rows import PERSONA, Core, core, noise
 
@@ -265,6 +266,76 @@ async def test_a_reload_with_a_standby_leaves_no_worker_of_the_old_kind_behind(m
         before = _workers()
         await speech.reload("echo", {"cushion_ms": 40})
         await seen(lambda: len(_workers()) == 2 and not before & _workers())
+
+
+async def test_what_was_said_before_a_planned_change_is_told_to_the_last_word(media: Core) -> None:
+    async with serving(media, "tests.speech.models:Talkative") as speech:
+        slot = await admitted(speech, media)
+        reloading = asyncio.create_task(speech.reload("echo", {}))
+        speaking = asyncio.create_task(talk(media, [slot.number], 3.0))
+        told = []
+        async for event in slot.events():
+            if isinstance(event, Restored):
+                break
+            assert isinstance(event, Memo)
+            told.append(event.memo["line"])
+        speaking.cancel()
+        await reloading
+        assert told == [*range(5)] * (len(told) // 5) and told
+
+
+async def test_a_stop_in_the_middle_of_a_reload_leaves_no_worker_behind(media: Core) -> None:
+    async with serving(media) as speech:
+        reloading = asyncio.create_task(speech.reload("echo", {}))
+        await seen(lambda: len(_workers()) == 2)
+        await speech.stop()
+        with pytest.raises(SpeechUnavailable, match="has stopped"):
+            await asyncio.wait_for(reloading, LIMIT_S)
+    assert not _workers()
+
+
+async def test_a_reload_while_a_lost_worker_is_being_replaced_ends_with_the_new_kind(media: Core) -> None:
+    async with serving(media, standby=True) as speech:
+        slot = await admitted(speech, media)
+        os.kill(speech.pid, signal.SIGKILL)
+        await until(slot, Lost)
+        async with asyncio.timeout(LIMIT_S):
+            await speech.reload("echo", {"cushion_ms": 40})
+        await until(slot, Restored)
+        await slot.admit(PERSONA, media.bind(slot.number))
+        (said,) = (await talk(media, [slot.number], 1.0)).values()
+        assert not said[:640].any() and len(said) > 4000 and is_echo(said[640:], slot.number)
+        await seen(lambda: len(_workers()) == 2)
+    assert not _workers()
+
+
+async def test_an_admission_given_up_in_the_moment_it_is_answered_harms_nobody(media: Core) -> None:
+    async with serving(media) as speech:
+        other = await admitted(speech, media)
+        slot = reserved(speech)
+        asking = asyncio.create_task(slot.admit(PERSONA, media.bind(slot.number)))
+        await asyncio.sleep(0)
+        asking.cancel()
+        process, ask = speech._process, speech._asks
+        assert process is not None
+        speech._reported(process, Admitted(ask))
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        slot.release()
+        pid = speech.pid
+        assert len((await talk(media, [other.number], 0.5))[other.number]) and speech.pid == pid
+
+
+async def test_a_caller_is_told_soon_where_no_step_is_over_in_time(media: Core) -> None:
+    async with serving(media, "tests.speech.models:Sluggish") as speech:
+        slot, late = await admitted(speech, media), reserved(speech)
+        speaking = asyncio.create_task(talk(media, [slot.number], 6.0))
+        await asyncio.sleep(2.0)
+        with pytest.raises(NotAdmitted) as refusal:
+            async with asyncio.timeout(4.0):
+                await late.admit(PERSONA, media.bind(late.number))
+        assert refusal.value.reason == "too slow"
+        speaking.cancel()
 
 
 async def test_a_worker_lost_again_before_the_call_is_admitted_brings_another_restored(media: Core) -> None:

@@ -72,7 +72,7 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Release every slot and end."""
+    """End, when all that happened has been told. What the play rings hold is played on until a row is bound anew."""
 
 
 # --- worker to edge

@@ -68,6 +68,8 @@ BEAT_S: Final = 0.25
 STATS_NS: Final = 1_000_000_000
 PATIENCE_NS: Final = 1_000_000_000
 """How long a new call waits for a moment in which the live ones do not need the thread."""
+LAST_WORDS_S: Final = 1.0
+"""How long the edge may take to read what is left to tell when the worker ends."""
 REPORTS_LIMIT: Final = 50_000
 """Reports that may wait for an edge that does not read them; past that it is no edge any more."""
 
@@ -100,13 +102,22 @@ class Worker:
         """Serve until told to stop or the edge is gone. Raises ModelBroken."""
         scheduler = self._scheduler
         scheduler.warm()
+        writing = threading.Thread(target=self._write_reports, name="reports", daemon=True)
         threading.Thread(target=self._read_commands, name="commands", daemon=True).start()
-        threading.Thread(target=self._write_reports, name="reports", daemon=True).start()
+        writing.start()
         # What was loaded stays: the collector need not go through it again while a hop is waiting.
         gc.collect()
         gc.freeze()
         self._say(Ready(load_ms, scheduler.limit))
         gc.callbacks.append(self._collected)
+        try:
+            self._serve(scheduler)
+        finally:
+            # What the last ticks had to tell (a memo, what a call wants of a tool) is told before the process is gone.
+            self._reports.put(b"")
+            writing.join(LAST_WORDS_S)
+
+    def _serve(self, scheduler: Scheduler) -> None:
         count_at_ns = 0
         while self._obey():
             self._done("tick")
@@ -130,9 +141,11 @@ class Worker:
             try:
                 command = self._commands.get(block=not at_once, timeout=None if at_once else slack_ns / 1e9)
             except queue.Empty:
-                if not at_once or slack_ns <= 0:
+                if not at_once or not self._later or (slack_ns <= 0 and not self._overdue()):
                     return True
                 self._carry_out(self._later.popleft()[1])
+                if slack_ns <= 0:  # one at a time, where ticks are always late; the tick comes first again
+                    return True
                 continue
             match command:
                 case None | Stop():
@@ -151,10 +164,12 @@ class Worker:
         enough."""
         if not self._later:
             return False
-        asked_ns, command = self._later[0]
-        if not self._scheduler.in_use or time.monotonic_ns() - asked_ns > PATIENCE_NS:
+        if not self._scheduler.in_use or self._overdue():
             return True
-        return self._took_ns.get(type(command), 0) < slack_ns
+        return self._took_ns.get(type(self._later[0][1]), 0) < slack_ns
+
+    def _overdue(self) -> bool:
+        return time.monotonic_ns() - self._later[0][0] > PATIENCE_NS
 
     def _carry_out(self, command: Command) -> None:
         scheduler = self._scheduler
@@ -225,6 +240,8 @@ class Worker:
         while True:
             try:
                 line = self._reports.get(timeout=max(0.0, beat_at - time.monotonic()))
+                if not line:
+                    return
                 self._control.sendall(line)
                 if self._reports.qsize() > REPORTS_LIMIT:
                     raise OSError(f"{REPORTS_LIMIT} reports wait unread")

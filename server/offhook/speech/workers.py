@@ -108,6 +108,8 @@ class Slot:
         reader. Positions of the caller's stream in these events are cursors of the row's listen ring, those of the
         agent's stream cursors of its play ring: 16 kHz samples since the port was bound."""
         while (event := await self._queue.get()) is not None:
+            if isinstance(event, Restored) and not self._astray:
+                continue  # of a worker before the one that the conversation was admitted to meanwhile
             yield event
 
     def deliver(self, delivery: Delivery) -> None:
@@ -193,6 +195,7 @@ class SpeechWorker:
         self._reloading = asyncio.Lock()
         self._open = asyncio.Event()  # clear while one worker hands over to another
         self._open.set()
+        self._up = asyncio.Event()  # set while there is a worker
 
     @property
     def up(self) -> bool:
@@ -231,12 +234,7 @@ class SpeechWorker:
         if keeper is not None:
             keeper.cancel()
             await asyncio.gather(keeper, return_exceptions=True)
-        spare, self._spare = self._spare, None
-        if spare is not None:
-            spare.cancel()
-            (left,) = await asyncio.gather(spare, return_exceptions=True)
-            if isinstance(left, WorkerProcess):
-                await left.stop()
+        await self._stop_spare()
         process, self._process = self._process, None
         if process is not None:
             self._tell_lost("the server stops its speech worker")
@@ -245,6 +243,7 @@ class SpeechWorker:
         if fresh is not None:
             await fresh.stop()
         self._open.set()
+        self._up.set()
 
     async def reload(self, model: str, options: Mapping[str, Json]) -> None:
         """Have a worker with this model and these options take over all conversations; also with the present ones, to
@@ -255,26 +254,45 @@ class SpeechWorker:
             self._model, self._options = model, dict(options)
             try:
                 fresh = await self._spawned()
+                if self._keeper is None:
+                    await fresh.stop()
+                    raise SpeechUnavailable("the server has stopped its speech worker")
+                self._fresh = fresh  # from here on it is stopped with the rest
+                await self._stop_spare()
+                await self._hand_over(fresh)
             except BaseException:
                 self._model, self._options = before
+                self._keep_spare()
                 raise
-            spare, self._spare = self._spare, None
-            if spare is not None:
-                spare.cancel()
-                (left,) = await asyncio.gather(spare, return_exceptions=True)
-                if isinstance(left, WorkerProcess):
-                    await left.stop()
+
+    async def _hand_over(self, fresh: WorkerProcess) -> None:
+        """End the present worker, and any that the keeper was already at putting in its place, until `fresh` serves.
+        Raises SpeechUnavailable where it died before it could."""
+        while self._fresh is fresh:
+            await self._up.wait()
             self._open.clear()  # who comes now waits for the fresh one, and who was asking gets an answer
-            while self._asked:
-                await asyncio.wait([answer for _, answer in self._asked.values()])
-                await asyncio.sleep(0)
-            present, self._fresh = self._process, fresh
-            if present is not None:
-                await present.stop()
-            await self._open.wait()
-            if self._fresh is fresh:  # the present one had died meanwhile, and was replaced by another of the new kind
-                self._fresh = None
-                await fresh.stop()
+            try:
+                while self._asked:
+                    await asyncio.wait([answer for _, answer in self._asked.values()])
+                    await asyncio.sleep(0)
+                if self._fresh is not fresh:
+                    return
+                if not fresh.alive:
+                    self._fresh = None
+                    raise SpeechUnavailable(f"the fresh speech worker did not last: {await fresh.ended()}")
+                if self._process is not None:
+                    await self._process.stop()
+                    await self._open.wait()
+            finally:
+                self._open.set()
+
+    async def _stop_spare(self) -> None:
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            spare.cancel()
+            (left,) = await asyncio.gather(spare, return_exceptions=True)
+            if isinstance(left, WorkerProcess):
+                await left.stop()
 
     def reserve(self) -> Slot | None:
         """A free slot, or None with `refusal` saying why not. The slot longest unused comes first."""
@@ -288,8 +306,8 @@ class SpeechWorker:
             slot = Slot(self, self._free.popleft())
             self._held[slot.number] = slot
             return slot
-        refused = {**self._before.refused, self.refusal: self._before.refused.get(self.refusal, 0) + 1}
-        self._before = dataclasses.replace(self._before, refused=refused)  # counted with those the worker refuses
+        # Counted with those the worker refuses; now, for it may not live to report once more.
+        self._before, self.stats = (_refused_once_more(stats, self.refusal) for stats in (self._before, self.stats))
         return None
 
     # --- what slots ask for
@@ -306,7 +324,8 @@ class SpeechWorker:
             raise NotAdmitted("unfit", f"persona {persona.name} cannot be handed to the worker: {error}") from None
         self._asked[ask] = slot, answer
         try:
-            await asyncio.wait_for(answer, ADMIT_LIMIT_S)
+            async with asyncio.timeout(ADMIT_LIMIT_S):
+                await answer
         except (TimeoutError, asyncio.CancelledError) as error:
             self._send(Release(slot.number, epoch))
             if isinstance(error, asyncio.CancelledError):
@@ -337,9 +356,10 @@ class SpeechWorker:
             case Admitted(ask):
                 if asked := self._asked.pop(ask, None):
                     asked[0]._accepted()  # here and not when `admit` resumes: the worker may be lost before that
-                    asked[1].set_result(None)
+                    if not asked[1].done():  # it is where whoever asked was cancelled in this moment
+                        asked[1].set_result(None)
             case Refused(ask, reason, why):
-                if asked := self._asked.pop(ask, None):
+                if (asked := self._asked.pop(ask, None)) and not asked[1].done():
                     asked[1].set_exception(NotAdmitted(reason, why))
             case Counted(stats):
                 self._counted(process, stats)
@@ -360,8 +380,9 @@ class SpeechWorker:
         while True:
             why = await process.ended()
             self._process = None
+            self._up.clear()
             self._before = dataclasses.replace(self.stats, in_use=0)
-            if self._fresh is not None and self._fresh.alive:
+            if not self._open.is_set() and self._fresh is not None and self._fresh.alive:
                 log.info("speech worker hands over", pid=process.pid, calls=len(self._held))
                 process, self._fresh = self._fresh, None
                 self._tell_lost(None)
@@ -371,6 +392,7 @@ class SpeechWorker:
                 continue
             log.error("speech worker lost", pid=process.pid, why=why, calls=len(self._held))
             self._tell_lost(why)
+            self._open.set()  # nobody waits for a worker that may take its time
             if loop.time() - began > LONGEST_BACK_OFF_S:
                 back_off_s = 0.0
             while True:
@@ -392,10 +414,14 @@ class SpeechWorker:
     def _install(self, process: WorkerProcess) -> None:
         self._process = process
         self._open.set()
+        self._up.set()
         for persona in self._personas:
             process.send(Rehearse(persona))
         self._counted(process, SchedulerStats(slots=self._slots, capacity=process.capacity))
-        if self._with_standby:
+        self._keep_spare()
+
+    def _keep_spare(self) -> None:
+        if self._with_standby and self._spare is None and self._process is not None:
             self._spare = asyncio.create_task(self._spawned(), name="speech-worker-standby")
 
     async def _successor(self) -> WorkerProcess:
@@ -430,9 +456,14 @@ class SpeechWorker:
         that was replaced by plan have no reason to be told."""
         asked, self._asked = self._asked, {}
         for _, answer in asked.values():
-            answer.set_exception(NotAdmitted("down", f"the speech worker was lost: {why}"))
+            if not answer.done():
+                answer.set_exception(NotAdmitted("down", f"the speech worker was lost: {why or 'it is replaced'}"))
         for slot in self._held.values():
             slot._lost(why)
+
+
+def _refused_once_more(stats: SchedulerStats, reason: str) -> SchedulerStats:
+    return dataclasses.replace(stats, refused={**stats.refused, reason: stats.refused.get(reason, 0) + 1})
 
 
 def _sendable(delivery: Delivery) -> Delivery:
