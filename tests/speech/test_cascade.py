@@ -406,6 +406,21 @@ def test_a_mind_that_fails_ends_its_call_and_no_other(line: Line) -> None:
     line.until(lambda event: isinstance(event, SpeechStarted) and event.slot == 1)
 
 
+def test_a_recogniser_that_fails_while_the_agent_holds_its_tongue_ends_the_call(
+    line: Line, model: CascadeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deaf(*_: object, **__: object) -> None:
+        raise RuntimeError("out of memory")
+
+    in_a_sentence(line)
+    monkeypatch.setattr(model._recogniser, "recognise", deaf)
+    line.say(phone("No, wait, I want to talk about the weather."))
+    done = line.until(lambda event: isinstance(event, Done))
+    assert isinstance(done, Done) and done.exit == "failed" and "recognition failed" in done.reason
+    started = [event.utterance for event in line.events if isinstance(event, SpeechStarted)]
+    assert started == [event.utterance for event in line.events if isinstance(event, WordsSpoken)]
+
+
 def test_a_mind_that_cannot_be_made_ends_the_call(line: Line) -> None:
     line.model.admit(0, persona(mind=f"{__name__}:torn"))
     done = line.until(lambda event: isinstance(event, Done))

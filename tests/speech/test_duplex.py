@@ -155,6 +155,13 @@ class MindThatWantsWords(ScriptedMind):
         return Expected(self.said, "text", words=True)
 
 
+class MindOfNonsense(ScriptedMind):
+    """One that answers with what is no act."""
+
+    def _script(self, heard: Understood) -> Iterator[Act]:
+        yield "Hello?"  # type: ignore[misc]
+
+
 def scripted(persona: Persona) -> ScriptedMind:
     return ScriptedMind(persona)
 
@@ -287,6 +294,43 @@ def test_a_caller_who_speaks_on_makes_the_answer_void_and_is_answered_once(
     ended(line)
     answer(line)
     assert len(mind.told) == 1 and model.guesses.made >= 2 and model.guesses.void >= 1
+
+
+class SlowLine(Line):
+    """It steps once a hop, as the scheduler does under load."""
+
+    def _step(self) -> None:
+        if self.now % HOP_SAMPLES == 0:
+            super()._step()
+
+
+def test_who_speaks_on_is_heard_at_once_where_there_is_one_step_a_hop(model: DuplexModel, ears: StandIn) -> None:
+    line = SlowLine(model, speed=4.0)
+    answered(line)
+    ears.meant[0] = Meant("41", ended=0.85, direction=ORDER)
+    pause = np.zeros(RATE_HZ * 8 // 10, np.int16)
+    line.say(np.concatenate([phone("My number is four, one."), pause, phone("Seven, two, and so on and so on.")]))
+    line.until(lambda event: isinstance(event, TurnStarted))
+    line.run(2.2)
+    listened = len(ears.listened)
+    line.run(0.8)
+    assert len(ears.listened) >= listened + 4
+
+
+def test_writing_that_takes_too_long_is_cut_short(activity: VoiceActivity, ears: StandIn) -> None:
+    options = read_options("duplex", DuplexOptions(), {"budget_ms": 0.0})  # a token a step
+    model = DuplexModel(1, options, activity, ears, {"joe": our_voice()})
+    line = SlowLine(model, speed=4.0)
+    ScriptedMind.made = []
+    mind = answered(line, mind="MindOfWords")
+    ears.most_hops = 200
+    ears.meant[0] = Meant(words=" ".join(["rain"] * 100), direction=STORIES)
+    line.say(phone("Tell me a story."))
+    ended(line)
+    answer(line)
+    model.close()
+    ((told, words),) = mind.told
+    assert told == "hear" and 30 <= len(words.split()) <= 45
 
 
 def test_a_number_broken_off_is_waited_for(line: Line, ears: StandIn) -> None:
@@ -481,6 +525,17 @@ def test_done_comes_after_the_last_words_were_heard(line: Line, ears: StandIn) -
     assert any(isinstance(event, Memo) and event.memo == {"told": 1} for event in line.events)
 
 
+def test_a_mind_that_answers_with_nonsense_ends_its_call_and_no_other(line: Line, ears: StandIn) -> None:
+    answered(line, 1)
+    answered(line, 0, mind="MindOfNonsense")
+    ears.meant[0] = ears.meant[1] = Meant(direction=STORIES)
+    line.say(phone("Tell me a story."), 0)
+    done = line.until(lambda event: isinstance(event, Done))
+    assert isinstance(done, Done) and (done.slot, done.exit) == (0, "failed") and "no act of a mind" in done.reason
+    line.say(phone("Tell me a story."), 1)
+    line.until(lambda event: isinstance(event, SpeechStarted) and event.slot == 1 and event.text == STORY)
+
+
 def test_callers_who_speak_at_once_are_heard_in_one_batch(line: Line, ears: StandIn) -> None:
     line.model.admit(0, persona())
     line.model.admit(1, persona(greeting="Good evening."))
@@ -569,6 +624,7 @@ def test_steps_are_rehearsed_before_a_call_and_nobody_hears_of_it(
         (Pause(1_700, 0.1, 0.0, 0.3), Verdict.WAIT),
         (Pause(1_800, 0.1, 0.0, 0.3), Verdict.OVER),
         (Pause(1_800, 0.01, 0.0, 1.0), Verdict.ASIDE),
+        (Pause(1_800, 0.1, 0.0, 0.3, over_agent=True, unmeant=True), Verdict.ASIDE),
         (Pause(80, 0.2, 0.7, None, over_agent=True), Verdict.WAIT),
         (Pause(160, 0.2, 0.7, None, over_agent=True), Verdict.BACKCHANNEL),
         (Pause(160, 0.97, 0.7, 1.0), Verdict.OVER),

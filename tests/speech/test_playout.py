@@ -148,3 +148,16 @@ def test_heard_and_unsaid_together_are_what_was_said(words: list[str], played: i
     else:
         assert broken is not None
         assert f"{broken.heard} {broken.unsaid}".split() == words
+
+
+def test_an_utterance_that_was_queued_already_when_the_one_before_was_cut_is_told_as_begun() -> None:
+    wire = Wire()
+    wire.playout.say(utterance(0, clause("Hello there.", samples=2_900)))
+    wire.playout.say(utterance(1, clause("How are you?")))
+    wire.tick(2)
+    wire.cut()
+    wire.tick()
+    broken = wire.playout.abandon()
+    assert [each.utterance.number for each in wire.happened] == [0, 1]
+    assert broken is not None and broken.unsaid == "Hello there. How are you?"
+    assert [each.number for each in broken.begun] == [1]

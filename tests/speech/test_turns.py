@@ -101,3 +101,29 @@ def test_a_phone_that_stops_sending_in_mid_word_has_not() -> None:
     frames(clock, 0.9, 20)
     frames(clock, 0.0, 20, missing=1.0)
     assert clock.silence_ms == 0
+
+
+def test_a_sound_that_outlasts_its_turn_begins_no_other_before_it_pauses_and_the_caller_is_quiet_meanwhile() -> None:
+    clock = TurnClock(TurnOptions())
+    frames(clock, 0.9, 200)
+    clock.end_turn()
+    assert Speech.BEGAN not in frames(clock, 0.9, 200) and clock.quiet_ms == 200 * FRAME_MS
+    frames(clock, 0.1, 1)
+    assert Speech.BEGAN in frames(clock, 0.9, 3)
+
+
+def test_a_turn_does_not_reach_back_into_the_one_before() -> None:
+    clock = TurnClock(TurnOptions())
+    frames(clock, 0.9, 100)
+    clock.end_turn()
+    over = clock.now
+    assert Speech.BEGAN in frames(clock, 0.9, 3) and clock.turn_start == over
+
+
+def test_who_only_makes_noises_has_been_quiet_all_the_while() -> None:
+    clock = TurnClock(TurnOptions())
+    frames(clock, 0.1, 20)
+    frames(clock, 0.9, 10)
+    frames(clock, 0.1, 10)
+    clock.end_turn(spoken=False)
+    assert clock.quiet_ms == 40 * FRAME_MS

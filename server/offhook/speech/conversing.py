@@ -46,7 +46,7 @@ class Conversing(abc.ABC, Generic[L]):
         self.times = StageTimes()
         self._voices = voices
         self._mouths = Mouths()
-        self._minds = ThreadPoolExecutor(max_workers=slots, thread_name_prefix="mind")
+        self._minds = ThreadPoolExecutor(max_workers=2 * slots, thread_name_prefix="mind")  # to think, and to look
         self._parts = Parts(activity, self._mouths, self._minds, turns, self.times)
         self._conversations: list[Conversation[L] | None] = [None] * slots
         self._results: queue.SimpleQueue[tuple[Conversation[L], Result]] = queue.SimpleQueue()
@@ -88,11 +88,11 @@ class Conversing(abc.ABC, Generic[L]):
 
     def _rehearsed(self, persona: Persona, voice: Voice) -> None:
         try:
-            mind = _factory(persona)(persona)
+            phrases = [str(phrase) for phrase in _factory(persona)(persona).phrases()]
         except Exception as error:
             _log.warning("persona not rehearsed", agent=persona.name, why=str(error))
             return
-        for phrase in mind.phrases():
+        for phrase in phrases:
             self._mouths.prepare(phrase, voice)
 
     def deliver(self, slot: int, delivery: Delivery) -> None:

@@ -226,7 +226,7 @@ class Floor:
     def dismiss(self, why: str) -> None:
         """It was no turn: the agent goes on where it was."""
         self.events.append(contract.TurnEnded(self.slot, self.clock.speech_end, self.now, why))
-        self.clock.end_turn()
+        self.clock.end_turn(spoken=False)
         if self.playout.held:
             self.playout.resume()
 
@@ -313,6 +313,8 @@ class Floor:
             if broken.unsaid:
                 self.events.append(contract.Interrupted(self.slot, number, at, broken.heard, broken.unsaid))
             self.events.append(contract.WordsSpoken(self.slot, number, broken.heard, broken.end))
+        for utterance in broken.begun:
+            self.events.append(contract.WordsSpoken(self.slot, utterance.number, "", broken.end))
         if broken.unsaid:
             self._ask("", lambda mind: mind.interrupted(broken.heard, broken.unsaid))
 
@@ -356,6 +358,8 @@ class Floor:
                 self.parts.mouths.prepare(phrase, self._voice)
         else:
             self._waiting.calls = 0
+            if isinstance(result, JobFailed) and self.playout.held:
+                self._take_floor(self.now)  # the turn may never end that it is held for
             self._finish = contract.Finish("failed", result.why)
 
     def _act(self, made: ActMade) -> None:

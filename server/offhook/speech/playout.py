@@ -63,6 +63,8 @@ class Broken:
     heard: str
     unsaid: str
     end: int
+    begun: tuple[Utterance, ...] = ()
+    """Later ones that `Began` was told of, as they were queued already; nothing of them was heard."""
 
 
 class Playout:
@@ -134,7 +136,8 @@ class Playout:
         for utterance in self._utterances:
             utterance.dropped = True
         self._utterances.clear()
-        return Broken(first, heard, " ".join(filter(None, [unsaid, *(each.text for each in later)])), self._played)
+        unsaid = " ".join(filter(None, [unsaid, *(each.text for each in later)]))
+        return Broken(first, heard, unsaid, self._played, tuple(each for each in later if each.begun))
 
     def advance(self, played: int, room: Pcm) -> tuple[int, list[Began | Ended]]:
         """`played` samples have reached the wire. Fills `room` with what is to be queued now; answers how many

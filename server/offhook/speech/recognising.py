@@ -107,6 +107,7 @@ class RecognisingListener:
                     audio, floor.persona.language, vocabulary, thorough=urgency == _PAUSE
                 )
             except Exception as error:
+                floor.post(ListenerJob(self._failed))
                 floor.post(JobFailed(f"recognition failed: {type(error).__name__}: {error}"))
                 raise
             times.add("recognise", began)
@@ -118,6 +119,9 @@ class RecognisingListener:
             floor.post(ListenerJob(lambda: self._recognised(brought)))
 
         self._ears.do(job, urgency)
+
+    def _failed(self) -> None:
+        self._recognising = False
 
     def _recognised(self, result: Recognised) -> None:
         self._recognising = False
@@ -133,8 +137,11 @@ class RecognisingListener:
             floor.listen_after_all()
         elif not words and length_ms >= self._options.noise_ms:
             floor.go_on()
-        if words and length_ms >= self._options.longest_turn_ms:
-            self._end_turn(words, f"a turn of {self._options.longest_turn_ms} ms")
+        if length_ms >= self._options.longest_turn_ms:
+            if words:
+                self._end_turn(words, f"a turn of {self._options.longest_turn_ms} ms")
+            else:
+                floor.dismiss(f"no words in {self._options.longest_turn_ms} ms")
             return
         if result.end - result.start > _LONG and result.end < clock.speech_end:
             self._settled.append(result.heard.text)

@@ -1,7 +1,7 @@
 """Calls one conversation's mind: one call at a time, in order, away from the thread that steps.
 
 Acts are handed on as the mind yields them, so that speaking can begin before it is done. What they mean for the call
-is `conversation`'s business.
+is `floor`'s business.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import structlog
 
-from offhook.speech.contract import Act, Expected, Json, Mind, MindFactory, Persona, Reading, UnderstandingMind
+from offhook.speech.contract import Act, Expected, Json, Mind, MindFactory, Persona, Reading, Say, UnderstandingMind
 
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
@@ -128,6 +128,7 @@ class Thinking:
         for act in call(self._mind) or ():
             if self._closed:
                 return
+            _check(act)
             self._tell(ActMade(answer, words, act))
         expected = self._mind.expected() if isinstance(self._mind, UnderstandingMind) else None
         self._tell(Thought(self._mind.memo(), expected))
@@ -135,6 +136,12 @@ class Thinking:
     def _tell(self, result: Result) -> None:
         if not self._closed:
             self._post(result)
+
+
+def _check(act: object) -> None:
+    """Raises TypeError for what is no act: a mind's mistake is to end its own call, and no other."""
+    if not isinstance(act, Act) or (isinstance(act, Say) and not isinstance(act.text, str)):
+        raise TypeError(f"{act!r:.200} is no act of a mind")
 
 
 def _texts(words: Sequence[str]) -> tuple[str, ...]:

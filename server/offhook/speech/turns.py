@@ -13,6 +13,8 @@ from enum import Enum
 from offhook.speech.contract import RATE_HZ
 from offhook.speech.voiceactivity import FRAME_SAMPLES
 
+_SPENT = RATE_HZ * 5  # of sound without a pause that a turn ends in
+
 
 @dataclass(frozen=True, slots=True)
 class TurnOptions:
@@ -97,6 +99,9 @@ class TurnClock:
         self._run = 0
         self._gone = 0.0
         self._heard_silence = 0.0
+        self._quiet_before = 0.0  # the turn in progress
+        self._over_at = 0  # the turn before
+        self._spent = False  # the sound that is going on has had its turn
 
     @property
     def run_ms(self) -> float:
@@ -120,6 +125,7 @@ class TurnClock:
         speaking = probability >= (self.options.silence_below if self._run else self.options.speech_above)
         if not speaking or missing > 0.5:
             self._run = 0
+            self._spent = False
             stopped = self._gone * 1000 / RATE_HZ >= self.options.no_packets_ms
             lapse = FRAME_SAMPLES if stopped or suppressed else FRAME_SAMPLES * (1.0 - missing)
             self._heard_silence += FRAME_SAMPLES * (1.0 - missing)
@@ -131,16 +137,28 @@ class TurnClock:
             resumed = self.silence > 0
             self._still_speaking()
             return Speech.RESUMED if resumed else Speech.NOTHING
+        if self._spent:
+            self.quiet += FRAME_SAMPLES
+            return Speech.NOTHING
         sure = agent_speaks and probability >= self.options.interrupt_sure
         if sure or self.run_ms >= (self.options.interrupt_ms if agent_speaks else self.options.start_ms):
             self.in_turn = True
-            self.turn_start = self.now - self._run
+            self.turn_start = max(self.now - self._run, self._over_at)
+            self._quiet_before = self.quiet
             self._still_speaking()
             return Speech.BEGAN
         return Speech.NOTHING
 
-    def end_turn(self) -> None:
+    def end_turn(self, spoken: bool = True) -> None:
+        """The turn is over; not `spoken`: it was none, and the caller has been quiet all the while.
+
+        A turn that lasted too long is ended in the middle of a sound. Where that has not paused for seconds, nobody
+        speaks so: it begins no other turn before it pauses."""
         self.in_turn = False
+        self._over_at = self.now
+        self._spent = self._run >= _SPENT
+        if not spoken:
+            self.quiet = self._quiet_before + self.now - self.turn_start
 
     def hush(self) -> None:
         """Begin to wait for the caller anew: the agent has just spoken, or something else happened."""

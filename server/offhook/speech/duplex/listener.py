@@ -38,6 +38,7 @@ _UNDERSTOOD = 0.4  # `Reading.complete` below which a mind that finds no facts h
 _MOST_GIST, _MOST_WORDS = 32, 80  # tokens; what is longer runs in a circle
 _YES_NO = "yes-no"  # `Expected.kind` of a question
 _LATE = RATE_HZ  # words that an answer is still ahead of are written down in any case after this
+_WAITED = 40  # hops that pile up unheard while a row writes, before what it has written must do
 
 
 class Branch(Enum):
@@ -127,15 +128,17 @@ class DuplexListener:
     def consider(self) -> None:
         if not self._clock.in_turn:
             return
+        length_ms = (self.floor.now - self._clock.turn_start) * 1000 / RATE_HZ
+        self._overdue = length_ms >= self.floor.parts.turns.longest_turn_ms
         guess = self._guess
-        if guess is not None and not self._full and self._outlived(guess):
+        if guess is not None and not (self._full or self._overdue) and self._outlived(guess):
             if guess.stage is not Stage.WRITING and self._length >= self._rows.long:
                 self._settle(guess)
             else:
                 self._guess = None
                 self._guesses.void += 1
-        length_ms = (self.floor.now - self._clock.turn_start) * 1000 / RATE_HZ
-        self._overdue = length_ms >= self.floor.parts.turns.longest_turn_ms
+        elif guess is not None and guess.stage is Stage.WRITING and self._unheard >= _WAITED:
+            self._written(guess)
         self._decide()
 
     # --- called by whoever computes
@@ -219,9 +222,10 @@ class DuplexListener:
         elif clock.silence and self._judged(ready, states, ended):
             return
         elif guess is None:
-            quiet = clock.silence_ms >= options.guess_ms and self._unheard == 0
+            quiet = clock.silence_ms >= options.guess_ms
             likely = ended >= (options.guess if clock.silence else options.guess_speaking)
-            if likely or quiet or self._full or self._overdue:
+            # What was thought before the newest hops is no ground for a guess: writing it, they would not be heard.
+            if ((likely or quiet) and self._unheard == 0) or self._full or self._overdue:
                 self._begin_guess(meaning)
 
     def _judged(self, guess: Guess | None, states: npt.NDArray[np.float32], ended: float) -> bool:
@@ -230,7 +234,7 @@ class DuplexListener:
         backchannel = float(states[Heard.BACKCHANNEL])
         complete = guess.complete if guess is not None else None
         over_agent = turn.broke_in and not turn.over_question
-        verdict = judge(Pause(silence_ms, ended, backchannel, complete, over_agent), self._options)
+        verdict = judge(Pause(silence_ms, ended, backchannel, complete, over_agent, turn.noise), self._options)
         if verdict is Verdict.BACKCHANNEL:
             self._dismiss(f"backchannel {backchannel:.0%}")
         elif guess is None or verdict is Verdict.WAIT:

@@ -85,6 +85,8 @@ class Pause:
     """What the mind makes of it; None where that is not known yet."""
     over_agent: bool = False
     """The turn began while the agent was speaking, and not over a question of its."""
+    unmeant: bool = False
+    """The agent speaks on over it: so far it was not meant for it."""
 
 
 def judge(pause: Pause, options: EndOptions) -> Verdict:
@@ -94,7 +96,7 @@ def judge(pause: Pause, options: EndOptions) -> Verdict:
     if pause.complete is None:
         return Verdict.WAIT
     if pause.silence_ms >= options.longest_ms:
-        return Verdict.OVER if pause.ended >= options.aside else Verdict.ASIDE
+        return Verdict.OVER if pause.ended >= (options.meant if pause.unmeant else options.aside) else Verdict.ASIDE
     over = options.evidence(pause.ended, pause.complete) >= options.asked(pause.silence_ms)
     return Verdict.OVER if over else Verdict.WAIT
 
