@@ -263,6 +263,15 @@ def test_a_machine_that_is_slow_is_rehearsed_for_a_moment_only_and_ever_more_sel
     assert 3 <= len(times) <= 7 and max(times) < 1500, times
 
 
+def test_a_conversation_that_goes_on_is_not_too_slow_but_a_full_house_is_full(media: Core) -> None:
+    room, _ = priced(media, row_ms=100.0)
+    with pytest.raises(NotServed, match="one more is too many"):
+        room.scheduler.admit(0, media.bind(0), PERSONA)
+    for slot in range(32):
+        room.scheduler.admit(slot, media.bind(slot), PERSONA, again=True)
+    assert room.scheduler.in_use == 32 and room.scheduler.can_admit() == "full"
+
+
 def test_a_rehearsal_that_went_badly_is_held_again_when_nobody_is_there(media: Core) -> None:
     room, model = priced(media, row_ms=100.0)
     assert room.scheduler.capacity == 0

@@ -37,6 +37,7 @@ EVENTS: list[contract.Event] = [
 ]
 MESSAGES: list[wire.Command | wire.Report] = [
     wire.Admit(1, 3, 7, PERSONA),
+    wire.Admit(2, 3, 8, PERSONA, again=True),
     wire.Deliver(3, 7, contract.ToolResult("t1", True, {"state": "sent", "items": [1, 2]})),
     wire.Deliver(3, 7, contract.ToolResult("t1", False, None, "no answer in 2 s")),
     wire.Deliver(3, 7, contract.Keys("12#")),

@@ -26,6 +26,7 @@ class PlayRings:
         self._bound = [-1] * slots  # the binding that each row's conversation has
         self._speaking: Flags = np.zeros(slots, np.bool_)  # as the rows say it
         self._starved = [0] * slots  # counted already
+        self._starved_samples = 0
 
     def open(self, slot: int, epoch: int) -> None:
         """A conversation begins in the row: from here on the core plays it. It is freshly bound, its cursors at
@@ -43,6 +44,7 @@ class PlayRings:
 
     def close(self, slot: int) -> None:
         """The conversation is over: where its binding stands, nothing more of it is played."""
+        self._count_starved(slot)
         if self._ours(slot):
             self._segment.speaking[slot] = 0
             self._segment.cut(slot)
@@ -81,14 +83,16 @@ class PlayRings:
                 segment.speaking[slot] = 0
 
     def starved_samples(self) -> int:
-        """Samples of silence that were sent in the middle of utterances since this was last asked."""
-        fresh = 0
+        """Samples of silence that were sent in the middle of utterances."""
         for slot in range(len(self._bound)):
-            if self._bound[slot] >= 0 and self._ours(slot):
-                starved = int(self._segment.starved[slot])
-                fresh += max(0, starved - self._starved[slot])
-                self._starved[slot] = starved
-        return fresh
+            self._count_starved(slot)
+        return self._starved_samples
+
+    def _count_starved(self, slot: int) -> None:
+        if self._bound[slot] >= 0 and self._ours(slot):
+            starved = int(self._segment.starved[slot])
+            self._starved_samples += max(0, starved - self._starved[slot])
+            self._starved[slot] = starved
 
     def _ours(self, slot: int) -> bool:
         return bool(self._segment.heads["binding"][slot] == self._bound[slot])

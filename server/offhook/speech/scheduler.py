@@ -138,9 +138,10 @@ class Scheduler:
             return "full"
         return "too slow" if self.in_use >= self.capacity else ""
 
-    def admit(self, slot: int, epoch: int, persona: Persona) -> None:
+    def admit(self, slot: int, epoch: int, persona: Persona, again: bool = False) -> None:
         """Begin a conversation in the row bound as `epoch`. A conversation the row held under an earlier epoch is
-        over. Raises NotServed."""
+        over. Raises NotServed. One that another scheduler held until now (`again`) is never `too slow`: what was
+        rehearsed while that one had the machine promises too little, and whoever is talking is not turned away."""
         segment = self._segment
         if not 0 <= slot < self.slots:
             raise self._refusal("unfit", f"there is no slot {slot}; the model has {self.slots}")
@@ -151,7 +152,7 @@ class Scheduler:
             raise self._refusal(
                 "unbound", f"slot {slot} is bound to {bound}, not freshly to epoch {epoch}: bind it first"
             )
-        if reason := self.can_admit():
+        if (reason := self.can_admit()) and not (again and reason == "too slow"):
             raise self._refusal(reason, f"{self.in_use} conversations are being held, one more is too many")
         try:
             self.model.admit(slot, persona)
@@ -185,7 +186,6 @@ class Scheduler:
         """End the row's conversation, if it has one (of `epoch`, where that is named). Nothing more of it is played."""
         if not (0 <= slot < self.slots and self._held[slot] and epoch in (None, int(self._epoch[slot]))):
             return
-        self._counts["starved"] += self._rings.starved_samples()
         self._held[slot] = False
         self._generation[slot] = 0
         self._cadence.leave(slot)
@@ -259,7 +259,6 @@ class Scheduler:
 
     def stats(self) -> SchedulerStats:
         now_s = self._clock_ns() / 1e9
-        self._counts["starved"] += self._rings.starved_samples()
         stage_runs, stage_ms = self.hints.stages() if self.hints.stages is not None else ({}, {})
         return SchedulerStats(
             slots=self.slots,
@@ -272,7 +271,7 @@ class Scheduler:
             late_by={str(cause): count for cause, count in self._late_by.items() if count},
             skipped_samples=self._cadence.skipped_samples,
             clipped_samples=self._rings.clipped_samples,
-            starved_samples=self._counts["starved"],
+            starved_samples=self._rings.starved_samples(),
             cuts=self._rings.cuts,
             steps=self._counts["steps"],
             overruns=self._counts["overruns"],

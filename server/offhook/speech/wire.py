@@ -35,12 +35,14 @@ class WireError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Admit:
-    """Take `persona` into `slot`, whose row is bound as `epoch`; answered by `Admitted` or `Refused` with `ask`."""
+    """Take `persona` into `slot`, whose row is bound as `epoch`; answered by `Admitted` or `Refused` with `ask`.
+    `again`: the conversation was held by the worker before this one."""
 
     ask: int
     slot: int
     epoch: int
     persona: Persona
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

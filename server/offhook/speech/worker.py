@@ -175,10 +175,10 @@ class Worker:
         scheduler = self._scheduler
         began_ns = time.monotonic_ns()
         match command:
-            case Admit(ask, slot, epoch, persona):
+            case Admit(ask, slot, epoch, persona, again):
                 self._done("admit")
                 try:
-                    scheduler.admit(slot, epoch, persona)
+                    scheduler.admit(slot, epoch, persona, again)
                 except NotServed as refusal:
                     self._say(Refused(ask, refusal.reason, str(refusal)))
                 else:

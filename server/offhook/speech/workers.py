@@ -319,7 +319,7 @@ class SpeechWorker:
         self._asks += 1
         ask, answer = self._asks, asyncio.get_running_loop().create_future()
         try:
-            self._process.send(Admit(ask, slot.number, epoch, persona))
+            self._process.send(Admit(ask, slot.number, epoch, persona, slot._astray))
         except WireError as error:
             raise NotAdmitted("unfit", f"persona {persona.name} cannot be handed to the worker: {error}") from None
         self._asked[ask] = slot, answer
