@@ -7,6 +7,7 @@ that turn taking is tested and not a model's hearing. The line runs four times f
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -155,6 +156,16 @@ class MindThatWantsWords(ScriptedMind):
         return Expected(self.said, "text", words=True)
 
 
+class MindThatPonders(ScriptedMind):
+    """One that does not answer before it may."""
+
+    may = threading.Event()
+
+    def understand(self, heard: Understood) -> Iterable[Act]:
+        self.may.wait(10)
+        yield from super().understand(heard)
+
+
 class MindOfNonsense(ScriptedMind):
     """One that answers with what is no act."""
 
@@ -294,6 +305,19 @@ def test_a_caller_who_speaks_on_makes_the_answer_void_and_is_answered_once(
     ended(line)
     answer(line)
     assert len(mind.told) == 1 and model.guesses.made >= 2 and model.guesses.void >= 1
+
+
+def test_a_turn_that_is_followed_at_once_by_another_is_on_the_record_by_its_gist(line: Line, ears: StandIn) -> None:
+    MindThatPonders.may.clear()
+    answered(line, mind="MindThatPonders")
+    ears.meant[0] = Meant("4173", "my number is 4173", direction=STORIES)
+    pause = np.zeros(RATE_HZ * 6 // 10, np.int16)
+    line.say(np.concatenate([phone("My number is four, one, seven, three."), pause, phone("Did you get that?")]))
+    first = ended(line)
+    words = line.until(is_final)
+    MindThatPonders.may.set()
+    assert isinstance(words, WordsHeard) and (words.text, words.end) == ("4173", first.at)
+    assert sum(isinstance(event, TurnStarted) for event in line.events) == 2
 
 
 class SlowLine(Line):

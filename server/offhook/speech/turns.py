@@ -44,7 +44,8 @@ class TurnOptions:
     longest_ms: int = 2_000
     """Silence that ends any turn that has words."""
     longest_turn_ms: int = 60_000
-    """A caller who speaks on for this long is answered all the same: it may be music on hold."""
+    """A caller who speaks on for this long is answered all the same: it may be music on hold. Where no words were found
+    in it, it was no turn."""
     no_packets_ms: int = 3_000
     """No packets at all for this long are taken for silence from then on: a phone that stopped sending."""
     hangover_ms: int = 96

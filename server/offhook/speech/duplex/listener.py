@@ -77,6 +77,8 @@ class _Transcript:
     end: int
     before: str
     """Written from rows that were full."""
+    gist: str = ""
+    """Stands for the words where the row is wanted before any was written."""
     writing: Writing = NOTHING
     tokens: int = 0
 
@@ -326,7 +328,7 @@ class DuplexListener:
             figures["gist" if guess.told is Told.MEANING else "words"] = round(guess.writing.likelihood, 3)
         words, told = heard.words, guess.told
         if told is Told.MEANING:
-            self._transcribe()
+            self._transcribe(guess.writing.text)
         else:
             self.floor.heard(words, self._clock.speech_end, final=True)
         self._close_row()
@@ -343,14 +345,14 @@ class DuplexListener:
         self._close_row()
         self.floor.dismiss(why)
 
-    def _transcribe(self) -> None:
+    def _transcribe(self, gist: str = "") -> None:
         """Have the words written down for the record. Of rows that were full there is the gist only."""
         before = " ".join(filter(None, (stretch.words for stretch in self._before)))
-        self._transcript = _Transcript(self._clock.turn_start, self._clock.speech_end, before)
+        self._transcript = _Transcript(self._clock.turn_start, self._clock.speech_end, before, gist)
 
     def _write_down(self) -> None:
         done, self._transcript = self._transcript, None
-        if done is not None and (text := f"{done.before} {done.writing.text}".strip()):
+        if done is not None and (text := f"{done.before} {done.writing.text or done.gist}".strip()):
             self.floor.heard_before(text, done.start, done.end)
 
     def _close_row(self) -> None:
