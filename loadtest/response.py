@@ -3,6 +3,8 @@
     python loadtest/response.py            a table of turns, then p50 and p95
     python loadtest/response.py --json     the last line is one object: p50_ms, p95_ms, turns
     python loadtest/response.py --interrupt    speaks over each answer: how soon the agent falls silent
+    python loadtest/response.py --compare duplex,cascade [--plot FILE]
+                                           the same turns with both, call by call in turn: ratio, and what it is made of
 
 Starts a server of its own, with the shipped dial plan and agent, and calls it from a telephone in this process; both
 share this machine's cores, as caller and server do not in life. Response time runs from the departure of the packet
@@ -19,6 +21,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import sidebyside
 from offhook.calls.caller import Phone, Report, Saying, Script, Turn, converse
 from offhook.telemetry import logs
 from served import Served, served
@@ -82,14 +85,27 @@ def figures(reports: list[Report]) -> dict[str, float | int]:
     )
 
 
+def _compare(arguments: argparse.Namespace) -> int:
+    models = [name.strip() for name in arguments.compare.split(",") if name.strip()]
+    found = asyncio.run(sidebyside.compare(models, conversations(), arguments.turns, arguments.json))
+    if arguments.plot is not None:
+        sidebyside.plot(found, arguments.plot)
+    print(json.dumps(found.as_json()) if arguments.json else sidebyside.table(found))
+    return 1 if any(side.failed_calls for side in found.sides) else 0
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--turns", type=int, default=30)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--interrupt", action="store_true", help="speak over each answer")
     parser.add_argument("--model", default="cascade", help="the speech model that serves")
+    parser.add_argument("--compare", metavar="MODEL,MODEL", help="several models on the same calls")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="with --compare: a picture of what answers wait for")
     arguments = parser.parse_args()
     logs.configure("warning")
+    if arguments.compare:
+        sys.exit(_compare(arguments))
     with tempfile.TemporaryDirectory(prefix="offhook-") as home:
         with served(Path(home), speech={"model": arguments.model, "slots": 4}) as server:
             reports = asyncio.run(measure(server, arguments.turns, arguments.json, arguments.interrupt))

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from offhook import weights
 from offhook.cli.models import app
-from offhook.weights.pull import Outcome, PullError, pull
+from offhook.weights.pull import Outcome, PullError, needed, pull
 from offhook.weights.registry import Folder, Hub, Installed, Packages, Source, Weight, WeightFile, Wheel, read_registry
 
 CONTENT = b"not a model, but enough to be hashed " * 1000
@@ -41,6 +41,12 @@ def test_the_shipped_registry_reads_and_has_what_the_cascade_needs() -> None:
     known = read_registry()
     assert {"whisper-base", "joe", "silero-vad", "minilm"} <= set(known)
     assert all(each.licence and each.sources for each in known.values())
+
+
+def test_what_is_only_compared_with_is_not_fetched_unless_it_is_named() -> None:
+    known = read_registry()
+    assert known["smart-turn"].extra and "smart-turn" not in needed(known)
+    assert {"whisper-base", "joe", "silero-vad", "minilm"} <= set(needed(known))
 
 
 def test_a_weight_from_a_folder_is_verified_and_found(tmp_path: Path, home: Path) -> None:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from offhook import weights
 from offhook.cli import fail
-from offhook.weights.pull import Outcome, PullError, pull
+from offhook.weights.pull import Outcome, PullError, needed, pull
 
 app = typer.Typer(help="The weights that Offhook runs on.", no_args_is_help=True)
 
@@ -38,7 +38,7 @@ def list_() -> None:
 
 @app.command("pull")
 def pull_(
-    names: Annotated[list[str] | None, typer.Argument(help="Which; all where none is named.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Which; without one, all that serving needs.")] = None,
     quiet_if_complete: Annotated[bool, typer.Option(help="Say nothing where nothing is to be fetched.")] = False,
 ) -> None:
     """Fetch weights and verify them; what is here already is left as it is."""
@@ -47,13 +47,13 @@ def pull_(
     if unknown:
         fail(f"no weight is called {', '.join(unknown)}; there are {', '.join(sorted(known))}")
     console = Console()
-    lacking = [known[name] for name in names or known if weights.missing(known[name])]
+    lacking = [known[name] for name in names or needed(known) if weights.missing(known[name])]
     if lacking:
         megabytes = sum(weight.bytes for weight in lacking) / 1e6
         console.print(f"Fetching {megabytes:.0f} MB of model weights, once", style="bold", highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bars:
-        for name in names or known:
+        for name in names or needed(known):
             bar = bars.add_task(name, total=known[name].bytes, visible=known[name] in lacking)
 
             def show(what: str, done: int, total: int, bar: TaskID = bar) -> None:

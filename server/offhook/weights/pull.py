@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from importlib.metadata import version
 from pathlib import Path
@@ -67,12 +67,17 @@ def pull(weight: Weight, progress: Progress = lambda what, done, total: None) ->
 
 
 def pull_all(names: Sequence[str] = (), progress: Progress = lambda what, done, total: None) -> dict[str, Outcome]:
-    """`pull` for each of `names` (all where there is none). Raises `PullError`."""
+    """`pull` for each of `names` (all that serving needs where there is none). Raises `PullError`."""
     known = read_registry()
     unknown = [name for name in names if name not in known]
     if unknown:
         raise PullError(f"no weight is called {', '.join(unknown)}; there are {', '.join(sorted(known))}")
-    return {name: pull(known[name], progress) for name in names or known}
+    return {name: pull(known[name], progress) for name in names or needed(known)}
+
+
+def needed(known: Mapping[str, Weight]) -> list[str]:
+    """The names of those that serving needs."""
+    return [name for name, weight in known.items() if not weight.extra]
 
 
 def _fetch(weight: Weight, incoming: Path, progress: Progress) -> None:

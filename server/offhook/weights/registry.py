@@ -81,6 +81,8 @@ class Weight:
     origin: str
     files: tuple[WeightFile, ...]
     sources: tuple[Source, ...]
+    extra: bool = False
+    """Nothing that serves needs it: it is fetched by name only."""
 
     @property
     def bytes(self) -> int:
@@ -123,6 +125,7 @@ def _weight(name: str, entry: Mapping[str, object], where: str) -> Weight:
         _text(entry.get("origin"), f"{where}.origin"),
         files,
         sources,
+        entry.get("extra") is True,
     )
 
 

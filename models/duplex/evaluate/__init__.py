@@ -1,0 +1,1 @@
+"""What the duplex model understands and how it takes turns, measured by the runtime that serves, beside the cascade."""
