@@ -65,7 +65,7 @@ def duplex(folder: Path | None, threads: int) -> Listening:
     return load_duplex(1, threads=threads, folder=folder)
 
 
-def understand(model: Listening, audio: Pcm, said: str, speaking: bool, with_words: bool = True) -> Understanding:
+def understand(model: Listening, audio: Pcm, said: str, speaking: bool) -> Understanding:
     """Have `audio` (with `LEAD_HOPS` before the speech) heard as a turn that followed the agent's words `said`: as it
     is served, two hops at a time, then the gist, then the words."""
     model.forget(0)
@@ -83,7 +83,7 @@ def understand(model: Listening, audio: Pcm, said: str, speaking: bool, with_wor
             found = model.listen([0])
             states, meaning = found[0][0], found[1][0]
     gist = finished(lambda: model.gist([0])[0]).text
-    words = finished(lambda: model.words([0])[0]).text if with_words else ""
+    words = finished(lambda: model.words([0])[0]).text
     return Understanding(states, meaning, gist, words)
 
 

@@ -174,10 +174,10 @@ class Duplex:
             ended = hearing.ended(states, question) if states is not None else 0.0
             if guess is not None and (clock.speech_end - guess.until) * 1000 > options.tail_ms * RATE_HZ:
                 guess = None
-            quiet = clock.silence_ms >= options.guess_ms and not fresh
-            if states is not None and guess is None and (ended >= options.guess or quiet):
-                until = number * HOP_SAMPLES - fresh * HOP_SAMPLES
-                guess = _Guess(until, self._complete(mind, ended, meaning))
+            likely = ended >= (options.guess if clock.silence else options.guess_speaking)
+            quiet = clock.silence_ms >= options.guess_ms
+            if states is not None and guess is None and (likely or quiet) and not fresh:
+                guess = _Guess(number * HOP_SAMPLES, self._complete(mind, ended, meaning))
             alone.append(ended)
             if guess is not None and clock.silence:
                 over = options.evidence(ended, guess.complete) - options.asked(clock.silence_ms)

@@ -28,7 +28,7 @@ from offhook.agents.mind import SkillMind
 from offhook.agents.sounds import sound
 from offhook.agents.understanding import LIKELY
 from offhook.speech.contract import Act, Json, Pcm, Understood
-from offhook.speech.duplex.listener import Scale
+from offhook.speech.duplex.listener import _UNDERSTOOD, Scale
 from offhook.speech.duplex.listening import Heard, Listening
 from offhook.speech.recogniser import Recogniser
 
@@ -86,18 +86,21 @@ class Duplex:
 
     name = DUPLEX
 
-    def __init__(self, model: Listening, scale: Scale, with_words: bool = True) -> None:
-        self._model, self._scale, self._with_words = model, scale, with_words
+    def __init__(self, model: Listening, scale: Scale) -> None:
+        self._model, self._scale = model, scale
 
     def take(self, audio: Pcm, said: Utterance, mind: SkillMind) -> Taken:
         expected = mind.expected()
         told = said.asked or expected.said
-        found = hearing.understand(self._model, audio, told, said.agent_speaking, self._with_words or expected.words)
+        found = hearing.understand(self._model, audio, told, said.agent_speaking)
         words = found.words if expected.words else found.gist
         sure = float(found.states[Heard.ENDED])
         heard = Understood(words, found.meaning, sure, self._scale.likely, self._scale.sure)
-        transcript = found.words if self._with_words else None
-        return Taken(words, lambda mind: mind.understand(heard), heard, transcript)
+        reading = mind.weigh(heard)
+        if not expected.words and not reading.facts and reading.complete < _UNDERSTOOD:
+            # As on a call: the mind can make nothing of the meaning, and gets the words.
+            return Taken(found.words, lambda mind: mind.hear(found.words), heard, found.words)
+        return Taken(words, lambda mind: mind.understand(heard), heard, found.words)
 
 
 @dataclass(slots=True)

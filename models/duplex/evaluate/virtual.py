@@ -183,8 +183,9 @@ class VirtualCalls:
     """Makes calls with the cascade or the duplex model, one after the other."""
 
     def __init__(self, activity: VoiceActivity, voice: Voice) -> None:
+        self.times = StageTimes()
         self._voice = voice
-        self._parts = Parts(activity, _Mouths(), _AtOnce(), TurnOptions(), StageTimes())
+        self._parts = Parts(activity, _Mouths(), _AtOnce(), TurnOptions(), self.times)
         self._posted: deque[Result] = deque()
 
     def cascade(self, recogniser: Recogniser, mind: Talker, persona: Persona, audio: Pcm) -> Course:
