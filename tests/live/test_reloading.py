@@ -1,4 +1,4 @@
-"""The speech worker is replaced by a fresh one in the middle of a conversation: the talk goes on, and nobody is held."""
+"""The speech worker is replaced by a fresh one in mid-conversation: the talk goes on, and nobody is held."""
 
 from __future__ import annotations
 
