@@ -23,6 +23,7 @@ demo: weights
 # The tests build C too, with the cmake and ninja that requirements.txt brought.
 test: export PATH := $(CURDIR)/$(BIN):$(PATH)
 test: weights tools peers lint
+	@$(BIN)/offhook models pull --quiet-if-complete gemma-3-270m
 	$(BIN)/python -m pytest -q
 
 lint: tools

@@ -82,7 +82,7 @@ class Weight:
     files: tuple[WeightFile, ...]
     sources: tuple[Source, ...]
     extra: bool = False
-    """Nothing that serves needs it: it is fetched by name only."""
+    """The shipped agents are served without it: it is fetched by name only."""
 
     @property
     def bytes(self) -> int:
