@@ -29,6 +29,7 @@ PATH: Mapping[str, str] = {
 REST = "packets, hops and playing"
 """What is left: the network, until a hop is full and its tick has come, and until the first packet is out."""
 DRAWS = 4_000
+_COLOURS = ("#d9d9d9", "#3b6fb6", "#d9662b", "#5a9e4b", "#9a9a9a")
 _COUNTED_S = 1.3  # until a server's figures are surely those of the calls so far
 
 
@@ -181,19 +182,20 @@ def plot(found: Comparison, file: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(9, 1.3 + 0.7 * len(found.sides)))
-    colours = ["#c9c9c9", "#3b6fb6", "#d9662b", "#5a9e4b", "#8a8a8a"]
-    for colour, stage in zip(colours, (*PATH.values(), REST), strict=True):
-        left = [sum(list(one.path_ms.values())[: list(one.path_ms).index(stage)]) for one in found.sides]
+    places = range(len(found.sides))
+    figure, axes = plt.subplots(figsize=(9, 1.9 + 0.6 * len(found.sides)))
+    left = [0.0] * len(found.sides)
+    for colour, stage in zip(_COLOURS, (*PATH.values(), REST), strict=True):
         width = [max(0.0, one.path_ms[stage]) for one in found.sides]
-        axes.barh([one.model for one in found.sides], width, left=left, label=stage, color=colour)
-    for at, one in enumerate(found.sides):
-        axes.text(one.mean_ms + 8, at, f"{one.mean_ms:.0f} ms (p50 {one.p50_ms:.0f})", va="center", fontsize=8)
+        axes.barh(places, width, 0.6, left=left, label=stage, color=colour)
+        left = [before + more for before, more in zip(left, width, strict=True)]
+    for place, one in zip(places, found.sides, strict=True):
+        axes.text(left[place] + 8, place, f"{one.mean_ms:.0f} ms (p50 {one.p50_ms:.0f})", va="center", fontsize=8)
     axes.set(xlabel="ms from the caller's last sample to the agent's first, mean", title="What an answer waits for")
-    axes.set_xlim(0, 1.3 * max(one.mean_ms for one in found.sides))
+    axes.set(yticks=places, yticklabels=[one.model for one in found.sides], xlim=(0, 1.25 * max(left)))
     axes.invert_yaxis()
-    axes.legend(fontsize=8, ncols=2)
-    figure.tight_layout()
+    figure.legend(fontsize=8, ncols=3, loc="lower center", frameon=False)
+    figure.tight_layout(rect=(0, 0.16, 1, 1))
     figure.savefig(file, dpi=90)
     plt.close(figure)
 

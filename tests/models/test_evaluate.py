@@ -16,7 +16,7 @@ from models.duplex.evaluate.clock import times
 from models.duplex.evaluate.endpointing import Policy, Span, acts_ms, cut_off_at, frontier, latency_at, measured
 from models.duplex.evaluate.plots import draw
 from models.duplex.evaluate.rates import Rate, word_errors
-from models.duplex.evaluate.report import Report
+from models.duplex.evaluate.report import BEGIN, END, Report, put_into
 from models.duplex.evaluate.scenes import LEAD_HOPS, Scene, Silence, scene, turns
 from models.duplex.evaluate.systems import Silero
 from models.duplex.evaluate.understanding import READ, Reading, Tally, score, scored
@@ -290,3 +290,11 @@ def test_a_report_is_json_that_anything_reads_and_tables(tmp_path: Path) -> None
     assert "| clean | duplex | 50.0 % (1/2) |" in report.as_markdown()
     assert [file.name for file in draw(report, tmp_path)] == ["understanding.png", "turns.png"]
     assert all(file.stat().st_size > 1_000 for file in tmp_path.iterdir())
+
+
+def test_tables_take_the_place_of_older_ones() -> None:
+    page = f"before\n{BEGIN}\nold\n{END}\nafter\n"
+    assert put_into(page, "new") == f"before\n{BEGIN}\n\nnew\n\n{END}\nafter\n"
+    assert put_into(put_into(page, "new"), "newer").count("new") == 1
+    with pytest.raises(ValueError, match="no lines"):
+        put_into("nothing", "new")

@@ -4,6 +4,7 @@
     --only WHAT         understanding, turns or people; may be given several times
     --most N            utterances of each sort at most; calls are a third of that
     --json FILE         the whole record, misses and curves among it (`-`: as the last line on the screen)
+    --into PAGE         puts the tables between the marks of a Markdown page (models/README.md)
     --plots DIR         pictures as PNG
     --run DIR           training run whose curves are put with them
     --build DIR         another build of the model than the one in the folder of weights
@@ -27,7 +28,7 @@ from models.duplex.data.line import Line
 from models.duplex.data.shards import Shard, ShardError, read_shards
 from models.duplex.data.voices import voices
 from models.duplex.evaluate import hearing, people, turntaking, understanding
-from models.duplex.evaluate.report import Report
+from models.duplex.evaluate.report import Report, put_into
 from models.duplex.evaluate.systems import SMART_TURN, Cascade, Duplex, Silero, SmartTurn, System, TimeOut
 from models.duplex.evaluate.virtual import VirtualCalls
 from offhook import weights
@@ -52,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", action="append", choices=WHAT, help="may be given several times")
     parser.add_argument("--most", type=int, default=400, metavar="N", help="utterances of each sort")
     parser.add_argument("--json", metavar="FILE", help="the whole record; `-` for the last line on the screen")
+    parser.add_argument("--into", type=Path, metavar="PAGE", help="Markdown page that gets the tables")
     parser.add_argument("--plots", type=Path, metavar="DIR")
     parser.add_argument("--run", type=Path, metavar="DIR", help="training run whose curves go with the plots")
     parser.add_argument("--build", type=Path, metavar="DIR", help="another build of the model")
@@ -67,6 +69,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     lines = _lines(given.lines)
     if not lines:
         parser.error(f"--lines fits none of {'; '.join(hearing.LINES)}")
+    if given.into is not None:
+        try:
+            put_into(given.into.read_text(encoding="utf-8"), "")
+        except (OSError, ValueError) as error:
+            parser.error(f"--into {given.into}: {error}")
     try:
         shards = list(read_shards(given.data, "test")) if needs_shards else []
         if needs_shards and not any(shard.utterances for shard in shards):
@@ -77,6 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     report.data = f"{sum(len(shard.utterances) for shard in shards)} utterances of the split `test`" if shards else ""
     print(report.as_markdown())
+    if given.into is not None:
+        given.into.write_text(put_into(given.into.read_text(encoding="utf-8"), report.as_markdown()), encoding="utf-8")
     if given.plots is not None:
         from models.duplex.evaluate.plots import draw  # slow to import, and not wanted by most
 
@@ -146,7 +155,10 @@ class Evaluation:
             self._report.notes.append(f"{SMART_TURN} left out: {error}")
         systems += [Cascade(activity, self._recogniser), Duplex(activity, self._model, self._end, self._scale)]
         told = _progress("ends of turns")
-        self._report.endpointing = turntaking.endpoint(shards, systems, self._lines, self._most, told)
+        try:
+            self._report.endpointing = turntaking.endpoint(shards, systems, self._lines, self._most, told)
+        except ValueError as too_few:
+            self._report.notes.append(f"ends of turns left out: {too_few}")
         calls = VirtualCalls(activity, Voice.load())
         by_system: dict[str, turntaking.Call] = {
             "cascade": partial(calls.cascade, self._recogniser),

@@ -50,6 +50,18 @@ class Report:
         return "\n\n".join(parts)
 
 
+BEGIN, END = "<!-- evaluated -->", "<!-- /evaluated -->"
+
+
+def put_into(page: str, tables: str) -> str:
+    """`page` with `tables` between its marks instead of what stands there. Raises ValueError where it has none."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"it has no lines `{BEGIN}` and `{END}` to put the tables between")
+    return f"{before}{BEGIN}\n\n{tables}\n\n{END}{after}"
+
+
 def _understanding(scores: Sequence[Score]) -> str:
     kinds = sorted({kind for score in scores for kind in score.facts})
     rows = [
