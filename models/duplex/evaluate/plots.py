@@ -54,7 +54,7 @@ def _understanding(scores: Sequence[Score], file: Path) -> Path:
         axes.set(title=f"understood right: {line}", ylim=(0, 1.05), xticks=range(len(groups)))
         axes.set_xticklabels(groups, fontsize=8)
         axes.grid(axis="y", alpha=0.3)
-    rows[0, 0].legend(fontsize=8, loc="lower left")
+    rows[0, 0].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return _saved(figure, file)
 
 
