@@ -40,8 +40,8 @@ async def test_a_conversation_goes_on_where_it_was_when_the_worker_dies(tmp_path
                 await call.until(WordsSpoken, 3)
             kept = await over(server, "cut-off")
             await asyncio.to_thread(assert_untroubled, server)
-    said = [turn.text for turn in kept.turns if turn.who.value == "agent"]
-    assert [text for text in said if text in ("Sorry. Where were we?", "From nine to six.")] == said[-2:]
+    said = [entry.event.text for entry in kept.of(WordsSpoken) if isinstance(entry.event, WordsSpoken)]
+    assert said[-2:] == ["Sorry. Where were we?", "From nine to six."]
     (retold,) = far.items("message")
     assert retold["role"] == "assistant" and "How can I help you?" in retold["content"][0]["text"]
     assert len(far.headers) == 2 and not far.refused, far.refused
