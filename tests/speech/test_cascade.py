@@ -462,6 +462,7 @@ def test_options_may_be_nested_or_flat() -> None:
         ({"turns.wait": 1}, "no option turns.wait"),
         ({"voices": 7}, "voices must be a list"),
         ({"turns": {"ask_ms": -1}}, "option turns.ask_ms is -1"),
+        ({"turns": {"speech_above": float("nan")}}, "option turns.speech_above is nan"),
     ],
 )
 def test_a_wrong_option_is_named(options: dict[str, Json], said: str) -> None:

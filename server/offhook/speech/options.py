@@ -6,6 +6,7 @@ A group of options is a dataclass within it: given as a table, `turns: {ask_ms: 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -55,6 +56,6 @@ def _checked(model: str, name: str, default: object, value: object) -> object:
         raise ValueError(f"{model} has no option {name}")
     if isinstance(default, float) and isinstance(value, int):
         value = float(value)
-    if type(value) is not type(default) or (not isinstance(value, str) and cast(float, value) < 0):
+    if type(value) is not type(default) or (not isinstance(value, str) and not 0 <= cast(float, value) < math.inf):
         raise ValueError(f"{model}'s option {name} is {value!r}; it must be like {default!r}")
     return value
