@@ -39,7 +39,7 @@ class Check:
 
 
 @torch.no_grad()
-def check(model: Duplex, folder: Path, frozen: Frozen, split: str, most: int, adapted: bool) -> Check:
+def check(model: Duplex, folder: Path, frozen: Frozen, split: str, most: int) -> Check:
     """The figures over the first `most` utterances of a split, the same at every check."""
     model.eval()
     device = next(model.parameters()).device
@@ -49,7 +49,7 @@ def check(model: Duplex, folder: Path, frozen: Frozen, split: str, most: int, ad
     for batch, _ in Batches(folder, split, frozen.encode, Frozen.meanings, seed=5, once=True, most=most):
         batch = batch.to(device)
         seen += len(batch.frames)
-        hidden = model.think(batch, model.hear(batch), adapted)
+        hidden = model.think(batch, model.hear(batch))
         states, meanings = model.heads(batch, hidden)
         counts["state"] += (states.argmax(-1) == batch.state).float()[batch.state_weight > 0.9].tolist()
         known = batch.meaning.abs().sum(-1) > 0

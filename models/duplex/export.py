@@ -28,8 +28,8 @@ PARTS = {
 }  # fmt: skip
 
 
-def tensors(learnt: dict[str, torch.Tensor], kept: list[int], adapted: bool) -> dict[str, Array]:
-    """The adapter file's tensors by name; without adapters where the run had not come to them."""
+def tensors(learnt: dict[str, torch.Tensor], kept: list[int]) -> dict[str, Array]:
+    """The adapter file's tensors by name."""
     value = {name: tensor.float().cpu().numpy() for name, tensor in learnt.items()}
     out: dict[str, Array] = {"vocabulary": np.array(kept, np.int32), "specials": _half(value["specials"])}
     for name in ("out.weight", "out.bias"):
@@ -43,13 +43,12 @@ def tensors(learnt: dict[str, torch.Tensor], kept: list[int], adapted: bool) -> 
         for place, layer in ((1, 0), (2, 2)):
             out[f"{head}.w{place}"] = _half(value[f"{head}.{layer}.weight"])
             out[f"{head}.b{place}"] = _half(value[f"{head}.{layer}.bias"])
-    if adapted:
-        for layer in range(LAYERS):
-            for part, names in PARTS.items():
-                a, b = (value[f"mind.adapters.{part}_{layer}_{side}"] for side in "ab")
-                for name, rows in names.items():
-                    out[f"lora.{layer}.{name}.a"] = _half(a)
-                    out[f"lora.{layer}.{name}.b"] = _half(b[rows])
+    for layer in range(LAYERS):
+        for part, names in PARTS.items():
+            a, b = (value[f"mind.adapters.{part}_{layer}_{side}"] for side in "ab")
+            for name, rows in names.items():
+                out[f"lora.{layer}.{name}.a"] = _half(a)
+                out[f"lora.{layer}.{name}.b"] = _half(b[rows])
     return out
 
 
@@ -69,12 +68,11 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     state = torch.load(chosen.run / "checkpoint.pt", map_location="cpu", weights_only=True)
     plan = state["plan"]
-    adapted = state["seen"] >= plan["adapt"] * plan["samples"]
     chosen.out.mkdir(parents=True, exist_ok=True)
     unfinished = chosen.out / "adapter.safetensors.part"
-    save_file(tensors(state["learnt"], state["kept"], adapted), unfinished)
+    save_file(tensors(state["learnt"], state["kept"]), unfinished)
     config = {
-        "rank": plan["rank"] if adapted else 0,
+        "rank": plan["rank"],
         "alpha": plan["alpha"],
         "turns": state["seen"],
         "seed": plan["seed"],

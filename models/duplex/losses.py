@@ -28,11 +28,11 @@ class Losses:
     distilled: float
 
 
-def judge(model: Duplex, batch: Batch, adapted: bool, text: Batch | None, heard_weight: float) -> Losses:
+def judge(model: Duplex, batch: Batch, text: Batch | None, heard_weight: float) -> Losses:
     """The losses of `batch`; with `text`, the same turns as text, the mind that reads them is taught too and teaches
     the one that hears. `heard_weight`: how much it counts that audio positions look like the tokens said in them."""
     audio = model.hear(batch)
-    hidden = model.think(batch, audio, adapted)
+    hidden = model.think(batch, audio)
     chosen = batch.labels >= 0
     logits = model.mind.logits(hidden[chosen])
     tokens = _crossed(logits, batch.labels[chosen])
@@ -41,7 +41,7 @@ def judge(model: Duplex, batch: Batch, adapted: bool, text: Batch | None, heard_
     total = tokens + 0.5 * state + meaning + heard_weight * heard
     distilled = torch.zeros(())
     if text is not None:
-        read = model.think(text, None, adapted)
+        read = model.think(text, None)
         wise = model.mind.logits(read[text.labels >= 0])
         total = total + 0.5 * _crossed(wise, text.labels[text.labels >= 0])
         total = total + 0.5 * _heads(model, text, read)[1]

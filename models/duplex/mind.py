@@ -57,40 +57,37 @@ class Mind(nn.Module):
         """[..., 640] -> [..., kept tokens], float32."""
         return F.linear(hidden.to(self.dtype), self.table).float()
 
-    def forward(self, x: Tensor, positions: Tensor, mask: Tensor, adapted: bool) -> Tensor:
+    def forward(self, x: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
         """x [B, S, 640], positions [B, S], mask [B, S, S] (True: may look) -> hidden states after the last norm."""
         x = x.to(self.dtype)
         bias = torch.zeros(mask.shape, dtype=self.dtype, device=x.device).masked_fill(~mask, -1e4)[:, None]
         local, far = (_turns(positions, theta, self.dtype) for theta in (1e4, 1e6))
         for i in range(LAYERS):
             turns = far if i % 6 == 5 else local
-            h = self._attend(_norm(x, self._b(f"pre_attention_{i}")), i, turns, bias, adapted)
+            h = self._attend(_norm(x, self._b(f"pre_attention_{i}")), i, turns, bias)
             x = x + _norm(h, self._b(f"post_attention_{i}"))
             h = _norm(x, self._b(f"pre_mlp_{i}"))
-            gate, up = self._linear(h, "gate_up", i, adapted).chunk(2, -1)
-            h = self._linear(F.gelu(gate, approximate="tanh") * up, "down", i, adapted)
+            gate, up = self._linear(h, "gate_up", i).chunk(2, -1)
+            h = self._linear(F.gelu(gate, approximate="tanh") * up, "down", i)
             x = x + _norm(h, self._b(f"post_mlp_{i}"))
         return _norm(x, self.norm)
 
     def _b(self, name: str) -> Tensor:
         return self.get_buffer(name)
 
-    def _linear(self, x: Tensor, part: str, i: int, adapted: bool) -> Tensor:
-        y = F.linear(x, self._b(f"{part}_{i}"))
-        if adapted:
-            a, b = self.adapters[f"{part}_{i}_a"].to(self.dtype), self.adapters[f"{part}_{i}_b"].to(self.dtype)
-            y = y + F.linear(F.linear(x, a), b) * self.scale
-        return y
+    def _linear(self, x: Tensor, part: str, i: int) -> Tensor:
+        a, b = (self.adapters[f"{part}_{i}_{side}"].to(self.dtype) for side in "ab")
+        return F.linear(x, self._b(f"{part}_{i}")) + F.linear(F.linear(x, a), b) * self.scale
 
-    def _attend(self, x: Tensor, i: int, turns: tuple[Tensor, Tensor], bias: Tensor, adapted: bool) -> Tensor:
+    def _attend(self, x: Tensor, i: int, turns: tuple[Tensor, Tensor], bias: Tensor) -> Tensor:
         batch, length, _ = x.shape
-        heads = self._linear(x, "qkv", i, adapted).view(batch, length, HEADS + 2, HEAD).transpose(1, 2)
+        heads = self._linear(x, "qkv", i).view(batch, length, HEADS + 2, HEAD).transpose(1, 2)
         q, k, v = heads[:, :HEADS], heads[:, HEADS : HEADS + 1], heads[:, HEADS + 1 :]
         q = _turn(_norm(q, self._b(f"q_norm_{i}")), turns)
         k = _turn(_norm(k, self._b(f"k_norm_{i}")), turns)
         k, v = k.expand(-1, HEADS, -1, -1), v.expand(-1, HEADS, -1, -1)
         h = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=HEAD**-0.5)
-        return self._linear(h.transpose(1, 2).reshape(batch, length, HEADS * HEAD), "o", i, adapted)
+        return self._linear(h.transpose(1, 2).reshape(batch, length, HEADS * HEAD), "o", i)
 
 
 def _norm(x: Tensor, weight: Tensor) -> Tensor:

@@ -114,7 +114,7 @@ class Duplex(nn.Module):
         """Audio positions [B, A, 640] of a batch."""
         return self.projector(self.ear(batch.mel, batch.frames), self.mind.dtype)
 
-    def think(self, batch: Batch, audio: Tensor | None, adapted: bool) -> Tensor:
+    def think(self, batch: Batch, audio: Tensor | None) -> Tensor:
         """The mind's hidden states [B, S, 640]; `audio` as `hear` gives it, None where a turn is of text only."""
         x = self.mind.embed(batch.tokens.clamp(min=0))
         x = torch.where(batch.specials[..., None] >= 0, self.specials[batch.specials.clamp(min=0)], x)
@@ -126,7 +126,7 @@ class Duplex(nn.Module):
         theirs = batch.branch[:, None, :]
         mask = (order[None, :, None] >= order[None, None, :]) & (theirs >= 0) & ((theirs == 0) | (theirs == mine))
         mask |= torch.eye(x.shape[1], dtype=torch.bool, device=x.device)  # padding looks at itself
-        return self.mind(x, batch.positions, mask, adapted)
+        return self.mind(x, batch.positions, mask)
 
     def tokens_heard(self, audio: Tensor) -> Tensor:
         """Audio positions [B, A, 640] against every kept token, and against none, which comes last: [B, A, V + 1]."""

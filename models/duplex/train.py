@@ -1,10 +1,12 @@
 """Training the duplex model: `python -m models.duplex.train --data DIR --out DIR`.
 
-Four stages in one run, by the turns seen: first the projector alone learns to make of audio what the mind has for
-tokens; then to be read by the frozen mind (words, gist, state, meaning); then the mind reading the same turns as text
-teaches it (distillation); then, with low-rank adapters, the mind itself is fitted to the task. Goes on from the newest
-checkpoint in `--out`. Runs on the CPU, and unchanged on a GPU. What it does not do: make speech (`models.duplex.data`),
-or files that serve (`models.duplex.export`).
+Two stages in one run, by the turns seen. First the projector alone learns to make of audio what the mind has for
+tokens (connectionist temporal classification against the mind's own table): a quarter of a step's work, and without it
+the mind learns nothing from audio for long. Then all is learnt together: low-rank adapters fit the mind to words, gist,
+state and meaning, and the mind reading the same turns as text teaches the one that hears (distillation). A frozen mind
+in between was tried: it hardly comes to read what is heard. Goes on from the newest checkpoint in `--out`. Runs on the
+CPU, and unchanged on a GPU. What it does not do: make speech (`models.duplex.data`), or files that serve
+(`models.duplex.export`).
 """
 
 from __future__ import annotations
@@ -41,11 +43,7 @@ class Plan:
     samples: int = 120_000
     """Turns in all."""
     think: float = 0.5
-    """Share of them after which the mind reads what is heard."""
-    distil: float = 0.65
-    """Share after which text teaches too."""
-    adapt: float = 0.75
-    """Share after which the adapters learn."""
+    """Share of them after which the mind reads what is heard, and learns to."""
     rate: float = 1e-3
     adapter_rate: float = 4e-4
     warm_up: int = 150
@@ -54,8 +52,10 @@ class Plan:
     alpha: float = 32.0
     room: int = 1_600
     """Positions of the mind in a batch."""
+    heard: float = 0.3
+    """How much it counts, once the mind reads, that audio still looks like tokens."""
     text: float = 0.3
-    """Share of batches that come as text too, once it teaches."""
+    """Share of batches that come as text too, once the mind reads."""
     seed: int = 1
 
 
@@ -85,7 +85,7 @@ class Trainer:
 
     def run(self, limit_s: float, every_s: float, console: Console) -> bool:
         """Train until the plan is done (True) or `limit_s` is up (False); a checkpoint and a check every `every_s`."""
-        loader, stage = self._loader(), self._stage()
+        loader, thinking = self._loader(), self._thinking()
         began = saved = time.monotonic()
         with Progress(
             TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,}/{task.total:,}"),
@@ -93,8 +93,8 @@ class Trainer:
         ) as progress:  # fmt: skip
             bar = progress.add_task("training", total=self.plan.samples, completed=self.seen)
             while self.seen < self.plan.samples:
-                if stage != self._stage():
-                    loader, stage = self._loader(), self._stage()
+                if thinking != self._thinking():
+                    loader, thinking = self._loader(), self._thinking()
                 batch, text = next(loader)
                 self._learn(batch.to(self.device), text.to(self.device) if text is not None else None)
                 progress.update(bar, completed=self.seen)
@@ -111,13 +111,12 @@ class Trainer:
 
     def _learn(self, batch: Batch, text: Batch | None) -> None:
         share = self.seen / self.plan.samples
-        adapting = share >= self.plan.adapt
         for group in self.optimiser.param_groups:
             group["lr"] = group["top"] * self._rate(share, adapter=group["top"] == self.plan.adapter_rate)
-        if self._stage() == 0:
-            losses = judge_listening(self.model, batch)
+        if self._thinking():
+            losses = judge(self.model, batch, text, self.plan.heard)
         else:
-            losses = judge(self.model, batch, adapting, text, 1.0 if self._stage() == 1 else 0.2)
+            losses = judge_listening(self.model, batch)
         self.optimiser.zero_grad(set_to_none=True)
         losses.total.backward()
         torch.nn.utils.clip_grad_norm_([p for p in self.model.parameters() if p.grad is not None], 1.0)
@@ -129,7 +128,7 @@ class Trainer:
             _append(self.out / "losses.csv", ["seen", "tokens", "heard", "state", "meaning", "distilled"], row)
 
     def _rate(self, share: float, adapter: bool) -> float:
-        start = self.plan.adapt if adapter else 0.0
+        start = self.plan.think if adapter else 0.0
         if share < start:
             return 0.0
         warm = min(1.0, (self.step + 1) / self.plan.warm_up)
@@ -138,25 +137,22 @@ class Trainer:
             warm = min(1.0, along / 0.03)
         return warm * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, along))))
 
-    def _stage(self) -> int:
-        """0 listening, 1 thinking, 2 taught by text, 3 adapted."""
-        return sum(
-            self.seen >= share * self.plan.samples for share in (self.plan.think, self.plan.distil, self.plan.adapt)
-        )
+    def _thinking(self) -> bool:
+        return self.seen >= self.plan.think * self.plan.samples
 
     def _loader(self) -> Iterator[tuple[Batch, Batch | None]]:
-        stage = self._stage()
+        thinking = self._thinking()
         batches = Batches(
             self.data, "train", self.frozen.encode, Frozen.meanings,
-            seed=self.plan.seed + 1_000 * self.step, room=self.plan.room, text=self.plan.text if stage >= 2 else 0.0,
-            whole=(1.0, 0.8, 0.6, 0.6)[stage], plain=(0.7, 0.4, 0.1, 0.1)[stage],
+            seed=self.plan.seed + 1_000 * self.step, room=self.plan.room, text=self.plan.text if thinking else 0.0,
+            whole=0.65 if thinking else 1.0, plain=0.15 if thinking else 0.6,
         )  # fmt: skip
         workers = 1 if self.device.type == "cpu" else min(8, max(1, (os.cpu_count() or 2) - 2))
         return iter(DataLoader(batches, batch_size=None, num_workers=workers, prefetch_factor=24))
 
     def _report(self, console: Console) -> None:
         self._save()
-        checked: Check = check(self.model, self.data, self.frozen, "dev", most=240, adapted=self._adapted())
+        checked: Check = check(self.model, self.data, self.frozen, "dev", most=240)
         _append(
             self.out / "checks.csv",
             ["seen", "seconds", *asdict(checked)],
@@ -168,9 +164,6 @@ class Trainer:
             f"{self.seen:,} turns, {self.seconds / 60:.1f} min ({self.seen / max(1.0, self.seconds):.1f}/s): {figures}",
             highlight=False,
         )
-
-    def _adapted(self) -> bool:
-        return self.seen >= self.plan.adapt * self.plan.samples
 
     def _save(self) -> None:
         state = {

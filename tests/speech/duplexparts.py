@@ -214,7 +214,7 @@ def _turn(whole: object, torch_model: object, made: Floats) -> dict[str, object]
         nothing, nothing, *columns, torch.arange(length)[None], torch.zeros(1, length, dtype=torch.long), nothing,
         torch.tensor([length - 2]), nothing, nothing, nothing,
     )  # fmt: skip
-    hidden = whole.think(batch, torch.from_numpy(made)[None], True)  # type: ignore[attr-defined]
+    hidden = whole.think(batch, torch.from_numpy(made)[None])  # type: ignore[attr-defined]
     state, meaning = whole.heads(batch, hidden)  # type: ignore[attr-defined]
     chances = torch.softmax(whole.mind.logits(hidden)[0, -1], -1)  # type: ignore[attr-defined]
     return {
