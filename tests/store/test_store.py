@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import threading
@@ -182,6 +183,17 @@ def test_servers_that_start_at_once_on_an_empty_database_migrate_it_once(url: st
         thread.join()
     assert faults == []
     assert Store.open(url).list() == []
+
+
+def test_a_file_that_another_is_just_writing_to_is_opened_once_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "offhook.db"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("CREATE TABLE elsewhere (x)")
+        done = threading.Timer(0.3, other.execute, ["COMMIT"])
+        done.start()
+        Store.open(f"sqlite:///{path}").close()
+        done.join()
 
 
 # --- the schema

@@ -7,6 +7,7 @@ thread: from an event loop, through `asyncio.to_thread`.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -253,8 +254,9 @@ def _prepare_sqlite(url: URL, engine: Engine, create: bool) -> None:
         # SQLAlchemy begins transactions itself (below): left to the driver, DDL would run outside of them, and a
         # migration that fails half way would leave half of it.
         connection.isolation_level = None
-        for pragma in (f"busy_timeout = {BUSY_TIMEOUT_MS}", "journal_mode = WAL", "synchronous = NORMAL"):
-            connection.execute(f"PRAGMA {pragma}")
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        _write_ahead(connection)
+        connection.execute("PRAGMA synchronous = NORMAL")
 
     def begun(connection: Connection) -> None:
         # One who means to write says so at once: a read transaction that turns into a writing one is refused
@@ -264,6 +266,20 @@ def _prepare_sqlite(url: URL, engine: Engine, create: bool) -> None:
 
     event.listen(engine, "connect", connected)
     event.listen(engine, "begin", begun)
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Keep a write-ahead log. A file's first change to it turns a reading lock into a writing one, which SQLite
+    refuses at once where two do so together, however long `busy_timeout` is: so wait here for as long as it would."""
+    give_up = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
 
 
 def _upgrade(engine: Engine) -> None:
