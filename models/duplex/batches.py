@@ -18,7 +18,7 @@ from models.duplex.data.gist import gist
 from models.duplex.data.jobs_said import choice_words
 from models.duplex.data.line import Line
 from models.duplex.data.shards import Shard, Utterance, read_shard, shard_numbers
-from models.duplex.model import MEANING, Batch
+from models.duplex.model import FRAME, MEANING, Batch
 from models.duplex.turns import HOPS, Turn, lay_out, make
 from offhook.speech.contract import HOP_SAMPLES, RATE_HZ
 from offhook.speech.duplex.features import log_mel
@@ -146,4 +146,5 @@ def collate(turns: Sequence[Turn], *, heard: bool) -> Batch:
         state=torch.tensor([turn.state for turn in turns]),
         state_weight=torch.tensor([turn.state_weight for turn in turns], dtype=torch.float32),
         meaning=torch.from_numpy(np.stack([turn.meaning for turn in turns])),
+        ear=torch.zeros(len(turns), 0, FRAME),
     )

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -23,11 +23,11 @@ from torch import Tensor, nn
 from models.duplex.ear import Ear
 from models.duplex.mind import WIDTH, Mind
 from models.duplex.turns import STACK
+from offhook.speech.duplex import layout
 
 FRAME = 512
 GATE = 1024
-STATES = 4
-MEANING = 384
+MEANING = layout.MEANING_SIZE
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class Batch:
     """Turns laid out, padded at their ends. S positions, A audio positions, M mel frames."""
 
     mel: Tensor
-    """[B, 80, M]."""
+    """[B, 80, M]; empty once the ear has heard it."""
     frames: Tensor
     """[B] mel frames of each row."""
     tokens: Tensor
@@ -58,6 +58,8 @@ class Batch:
     """[B]."""
     meaning: Tensor
     """[B, 384] unit vectors; zeros where unknown."""
+    ear: Tensor
+    """[B, F, 512] what the ear made of `mel`; empty until then."""
 
     def to(self, device: torch.device) -> Batch:
         return Batch(*(getattr(self, name).to(device, non_blocking=True) for name in self.__slots__))
@@ -106,13 +108,19 @@ class Duplex(nn.Module):
         self.projector = Projector(usual)
         self.blank = nn.Parameter(torch.randn(WIDTH) / math.sqrt(WIDTH))
         """What an audio position at which no token begins looks like; only training reads it."""
-        self.specials = nn.Parameter(torch.randn(7, WIDTH) * usual / math.sqrt(WIDTH))
-        self.state = nn.Sequential(nn.Linear(WIDTH, 256), nn.GELU(), nn.Linear(256, STATES))
+        self.specials = nn.Parameter(torch.randn(layout.SPECIALS, WIDTH) * usual / math.sqrt(WIDTH))
+        self.state = nn.Sequential(nn.Linear(WIDTH, 256), nn.GELU(), nn.Linear(256, layout.STATES))
         self.meaning = nn.Sequential(nn.Linear(WIDTH, 512), nn.GELU(), nn.Linear(512, MEANING))
+
+    def listen(self, batch: Batch) -> Batch:
+        """`batch` with what the ear makes of it in place of its sound: the same however often it is learnt from."""
+        if batch.ear.numel():
+            return batch
+        return replace(batch, mel=batch.mel[:, :, :0], ear=self.ear(batch.mel, batch.frames))
 
     def hear(self, batch: Batch) -> Tensor:
         """Audio positions [B, A, 640] of a batch."""
-        return self.projector(self.ear(batch.mel, batch.frames), self.mind.dtype)
+        return self.projector(self.listen(batch).ear, self.mind.dtype)
 
     def think(self, batch: Batch, audio: Tensor | None) -> Tensor:
         """The mind's hidden states [B, S, 640]; `audio` as `hear` gives it, None where a turn is of text only."""

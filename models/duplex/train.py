@@ -33,6 +33,7 @@ from models.duplex.checking import Check, check
 from models.duplex.curves import draw
 from models.duplex.frozen import Frozen
 from models.duplex.losses import judge, judge_listening
+from models.duplex.memory import Memory, Pair
 from models.duplex.model import Batch, Duplex
 
 
@@ -56,13 +57,18 @@ class Plan:
     """How much it counts, once the mind reads, that audio still looks like tokens."""
     text: float = 0.3
     """Share of batches that come as text too, once the mind reads."""
+    again: float = 4.0
+    """How often a batch is learnt from again after it was heard, in the mean."""
+    fill: int = 100
+    """Batches to hear before any is learnt from again."""
     seed: int = 1
 
 
 class Trainer:
     """One run: model, optimiser, place in the data, and where it is written down."""
 
-    def __init__(self, plan: Plan, data: Path, out: Path, device: str) -> None:
+    def __init__(self, plan: Plan, data: Path, out: Path, device: str, memory_gib: float) -> None:
+        """`memory_gib`: how much of what was heard may be held at once, on the device."""
         torch.manual_seed(plan.seed)
         self.plan, self.data, self.out = plan, data, out
         self.device = torch.device(device)
@@ -77,6 +83,8 @@ class Trainer:
             betas=(0.9, 0.98),
             weight_decay=0.01,
         )
+        self.memory = Memory(int(memory_gib * 2**30), plan.seed)
+        self.rng = np.random.default_rng(plan.seed)
         self.seen = self.step = 0
         self.seconds = 0.0
         out.mkdir(parents=True, exist_ok=True)
@@ -95,8 +103,8 @@ class Trainer:
             while self.seen < self.plan.samples:
                 if thinking != self._thinking():
                     loader, thinking = self._loader(), self._thinking()
-                batch, text = next(loader)
-                self._learn(batch.to(self.device), text.to(self.device) if text is not None else None)
+                    self.memory.forget()  # it holds none that stop half way, and none as text
+                self._learn(*self._next(loader))
                 progress.update(bar, completed=self.seen)
                 now = time.monotonic()
                 if now - saved >= every_s:
@@ -108,6 +116,15 @@ class Trainer:
         self.seconds += time.monotonic() - saved
         self._report(console)
         return self.seen >= self.plan.samples
+
+    def _next(self, loader: Iterator[Pair]) -> Pair:
+        again = self.plan.again / (1 + self.plan.again)
+        if len(self.memory) >= self.plan.fill and self.rng.random() < again:
+            return self.memory.draw()
+        batch, text = next(loader)
+        pair = self.model.listen(batch.to(self.device)), text.to(self.device) if text is not None else None
+        self.memory.keep(pair)
+        return pair
 
     def _learn(self, batch: Batch, text: Batch | None) -> None:
         share = self.seen / self.plan.samples
@@ -140,7 +157,7 @@ class Trainer:
     def _thinking(self) -> bool:
         return self.seen >= self.plan.think * self.plan.samples
 
-    def _loader(self) -> Iterator[tuple[Batch, Batch | None]]:
+    def _loader(self) -> Iterator[Pair]:
         thinking = self._thinking()
         batches = Batches(
             self.data, "train", self.frozen.encode, Frozen.meanings,
@@ -202,6 +219,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="checkpoints, curves; goes on from what is there")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--samples", type=int, default=usual.samples, help="turns to learn from in all")
+    parser.add_argument("--think", type=float, default=usual.think, help="share of them after which the mind learns")
+    parser.add_argument("--memory", type=float, default=6.0, help="GiB of what was heard that are held to learn again")
     parser.add_argument("--room", type=int, default=usual.room, help="positions of the mind in a batch")
     parser.add_argument("--rank", type=int, default=usual.rank, help="of the adapters")
     parser.add_argument("--seed", type=int, default=usual.seed)
@@ -210,8 +229,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(chosen.threads)
-    plan = Plan(samples=chosen.samples, room=chosen.room, rank=chosen.rank, seed=chosen.seed)
-    trainer = Trainer(plan, chosen.data, chosen.out, chosen.device)
+    plan = Plan(samples=chosen.samples, think=chosen.think, room=chosen.room, rank=chosen.rank, seed=chosen.seed)
+    trainer = Trainer(plan, chosen.data, chosen.out, chosen.device, chosen.memory)
     (chosen.out / "plan.json").write_text(json.dumps(asdict(plan), indent=1))
     done = trainer.run(chosen.minutes * 60, chosen.every * 60, Console())
     print("done" if done else "stopped for now; run again to go on")
@@ -219,5 +238,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    np.seterr(all="ignore")
     sys.exit(main())

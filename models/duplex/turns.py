@@ -15,19 +15,22 @@ import numpy.typing as npt
 from models.duplex.data.line import Line
 from models.duplex.data.shards import Utterance
 from offhook.speech.contract import HOP_SAMPLES, RATE_HZ
+from offhook.speech.duplex import layout
+from offhook.speech.duplex.features import MOST_HOPS
+from offhook.speech.duplex.listening import Heard
 
 Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
 
-LISTEN, ENDED, BACKCHANNEL, INTERRUPTED = range(4)
-BEGIN_, SILENT_, SPEAKING_, CALLER_, MEANING_, GIST_, WORDS_ = range(7)
-"""Learnt vectors that stand between the words of a turn; see `model`."""
+LISTEN, ENDED, BACKCHANNEL, INTERRUPTED = Heard
+BEGIN_, SILENT_, SPEAKING_, CALLER_, MEANING_, GIST_, WORDS_ = range(layout.SPECIALS)
+"""Learnt vectors that stand between the words of a turn, in the order of `layout`'s ids; see `model`."""
 STACK = 8
 """Ear frames in one audio position: 160 ms."""
-HOPS = 100
+HOPS = MOST_HOPS
 """The ear's window at its longest, 8 s."""
-EOS = 0
-PREFIX = 24
+EOS = layout.END
+PREFIX = layout.PREFIX_TOKENS
 """Tokens of the agent's last words that the mind reads."""
 NOTHING = 0.03
 """Share of turns in which nobody says anything: what rings in the ear there is the line."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -142,7 +143,7 @@ def test_a_shard_that_is_being_written_is_not_seen(tmp_path: Path) -> None:
         lambda line: line.replace('"agent_speaking": true', '"agent_speaking": 1'),
     ],
 )
-def test_a_spoilt_line_is_refused_with_a_sentence(tmp_path: Path, spoilt) -> None:  # type: ignore[no-untyped-def]
+def test_a_spoilt_line_is_refused_with_a_sentence(tmp_path: Path, spoilt: Callable[[str], str]) -> None:
     write_shard(tmp_path, "train", 1, [(_utterance(), _noise(400))])
     file = tmp_path / "train" / "shard-0001.jsonl"
     before = file.read_text("utf-8")

@@ -7,7 +7,6 @@ in Devlin et al. 2018, with the erf form of GELU that the weights were trained w
 
 from __future__ import annotations
 
-import json
 import math
 import threading
 from collections import OrderedDict
@@ -20,6 +19,7 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  
 from tokenizers import Tokenizer
 
 from offhook import weights
+from offhook.weights.safetensors import read_tensors
 
 Vectors = npt.NDArray[np.float32]
 
@@ -41,7 +41,11 @@ class Embedding:
     def __init__(self, folder: Path) -> None:
         """`folder` holds `model.safetensors` and `tokenizer.json`. Raises EmbeddingUnavailable."""
         try:
-            self._weights = _read_safetensors(folder / "model.safetensors")
+            self._weights = {
+                name: tensor.astype(np.float32, copy=False)
+                for name, tensor in read_tensors(folder / "model.safetensors").items()
+                if tensor.dtype.kind == "f"
+            }
             tokenizer: Tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         except Exception as error:  # the tokenizer raises bare Exception
             raise EmbeddingUnavailable(
@@ -148,22 +152,6 @@ def _gelu(x: Vectors) -> Vectors:
     erf = 1 - poly * np.exp(-z * z)
     out: Vectors = 0.5 * x * (1 + np.copysign(erf, x))
     return out.astype(np.float32, copy=False)
-
-
-def _read_safetensors(path: Path) -> dict[str, Vectors]:
-    """The float32 tensors of a safetensors file: 8 bytes of header length, a JSON header, then the data."""
-    raw = np.memmap(path, np.uint8, "r")
-    length = int.from_bytes(raw[:8].tobytes(), "little")
-    if length > min(len(raw) - 8, 10_000_000):
-        raise ValueError(f"{path} is cut short")
-    header = json.loads(raw[8 : 8 + length].tobytes())
-    data = raw[8 + length :]
-    tensors = {}
-    for name, entry in header.items():
-        if name != "__metadata__" and entry["dtype"] == "F32":
-            start, end = entry["data_offsets"]
-            tensors[name] = data[start:end].view(np.float32).reshape(entry["shape"])
-    return tensors
 
 
 _shared: dict[Path, Embedding] = {}

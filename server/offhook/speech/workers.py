@@ -13,13 +13,14 @@
     slot.release()
 
 The process itself is watched here: one that ends, hangs or falls silent is killed and replaced, and `reload` has one
-with other options take over. Audio never comes by;
-it travels through the segment's rings. Everything is for one event loop and one thread.
+with other options take over. Audio never comes by: it travels through the segment's rings. Everything is for one event
+loop and one thread.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import sys
 from collections import deque
@@ -313,8 +314,10 @@ class SpeechWorker:
     # --- what slots ask for
 
     async def _admit(self, slot: Slot, persona: Persona, epoch: int) -> None:
-        await self._open.wait()
-        if self._process is None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ADMIT_LIMIT_S):
+                await self._open.wait()
+        if self._process is None or not self._open.is_set():
             raise NotAdmitted("down", "the speech worker is being replaced")
         self._asks += 1
         ask, answer = self._asks, asyncio.get_running_loop().create_future()

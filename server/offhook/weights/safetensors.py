@@ -27,9 +27,10 @@ class SafetensorsError(ValueError):
 
 
 def read_tensors(path: Path) -> dict[str, npt.NDArray[np.generic]]:
-    """Every tensor of float32, float16, int8 or int32 by name. Raises SafetensorsError."""
+    """Every tensor of float32, float16, int8 or int32 by name, read from the disk as it is used and not to be written
+    to. Raises SafetensorsError."""
     try:
-        raw = np.fromfile(path, np.uint8)
+        raw = np.memmap(path, np.uint8, "r")
         length = int.from_bytes(raw[:8].tobytes(), "little")
         if length > min(len(raw) - 8, _LONGEST_HEADER):
             raise ValueError("it is cut short")

@@ -48,6 +48,14 @@ def test_whatever_stands_in_a_message_it_is_understood_or_refused_with_a_sentenc
         assert str(refused)
 
 
+@pytest.mark.parametrize(("most", "remaining", "left"), [(10, 3, 0.3), (1, 10**400, 1.0), (10**400, 1, 0.0)])
+def test_a_limit_is_read_however_long_its_figures_are(most: int, remaining: int, left: float) -> None:
+    limits = understood(
+        json.dumps({"type": "rate_limits.updated", "rate_limits": [{"limit": most, "remaining": remaining}]})
+    )
+    assert isinstance(limits, incoming.Limits) and limits.left == left
+
+
 def test_mu_law_means_what_g711_says() -> None:
     assert from_mu_law(bytes([0x00, 0x80, 0x7F, 0xFF, 0x8F, 0x70])).tolist() == [-32124, 32124, 0, 0, 16764, -120]
     every = bytes(range(256))

@@ -28,8 +28,8 @@ class Batch:
     def work(self, listeners: Sequence[DuplexListener]) -> None:
         """Do what `listeners` need now."""
         until = time.perf_counter() + self._budget_s
-        self._hear([each for each in listeners if each.fresh is not None])
-        self._begin([each for each in listeners if each.opening() is not None])
+        self._hear(listeners)
+        self._begin(listeners)
         self._listen([each for each in listeners if each.due])
         first = True
         while first or time.perf_counter() < until:

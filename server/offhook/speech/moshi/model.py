@@ -112,7 +112,7 @@ class MoshiModel:
         where the extra is not installed."""
         chosen = MoshiOptions.read(options)
         try:
-            import moshi.models  # noqa: F401
+            import moshi.models  # noqa: F401 -- used by what is loaded below; here to say so where it lacks
             import torch
         except ImportError as error:
             raise ImportError(

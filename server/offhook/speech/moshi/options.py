@@ -66,7 +66,7 @@ class MoshiOptions:
             if name not in known:
                 raise ValueError(f"the moshi model has no option {name}; it has {', '.join(known)}")
             values[name] = _checked(name, value, known[name])
-        chosen = dataclasses.replace(cls(), **values)  # type: ignore[arg-type]
+        chosen = dataclasses.replace(cls(), **values)  # type: ignore[arg-type]  # _checked compared its type
         chosen._check()
         return chosen
 

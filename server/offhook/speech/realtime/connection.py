@@ -98,7 +98,7 @@ class Network:
     def soon(self, action: object, *arguments: object) -> None:
         """Call `action` in the thread; nothing happens where it has ended."""
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(action, *arguments)  # type: ignore[arg-type]
+            self._loop.call_soon_threadsafe(action, *arguments)  # type: ignore[arg-type]  # a callable of its arguments
 
     def close(self) -> None:
         """End the thread, after what is being closed is closed."""
@@ -119,9 +119,10 @@ class Network:
         self._loop.stop()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Hop:
-    """The caller's sound from `position` of their stream on. `kept`: it is never dropped."""
+    """The caller's sound from `position` of their stream on. `kept`: it is never dropped. Equal to itself alone, which
+    is what it is searched by."""
 
     position: int
     audio: Pcm

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -312,7 +313,8 @@ def _limits(raw: _Object, kind: str) -> Incoming:
     for one in limits[:MOST_ITEMS]:
         most, remaining = (one.get("limit"), one.get("remaining")) if isinstance(one, dict) else (None, None)
         if isinstance(most, int | float) and isinstance(remaining, int | float) and most > 0:
-            left = min(left, max(0.0, remaining / most))
+            with contextlib.suppress(OverflowError):  # whole numbers of JSON may be longer than any share
+                left = min(left, max(0.0, remaining / most))
     return Limits(left)
 
 
