@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from offhook.calls.caller import Phone, Report, Saying, Script, Turn, converse
+from offhook.calls.caller import Phone, Saying, Script, Turn, converse
 from served import Served, served
 
 PATH: Mapping[str, str] = {
@@ -41,6 +41,8 @@ class Side:
     turns: dict[tuple[int, int], Turn] = field(default_factory=dict)
     """By call and place in it."""
     failures: list[str] = field(default_factory=list)
+    cut_short: int = 0
+    """Calls that the far end ended before all was said."""
     stages: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Runs and seconds of each stage, in these calls."""
 
@@ -65,6 +67,8 @@ class SideFigures:
     turns: int
     unanswered: int
     failed_calls: int
+    cut_short: int
+    """Calls that the far end ended before all was said; the rest was said in another."""
     path_ms: dict[str, float]
     """Means that add up to `mean_ms`."""
     work_ms: dict[str, float]
@@ -162,7 +166,8 @@ def table(found: Comparison) -> str:
     for one in found.sides:
         lines.append(
             f"{one.model}: response time p50 {one.p50_ms:.0f} ms, p95 {one.p95_ms:.0f} ms, mean {one.mean_ms:.0f} ms "
-            f"over {one.turns} turns ({one.unanswered} unanswered, {one.failed_calls} calls failed)"
+            f"over {one.turns} turns ({one.unanswered} unanswered, {one.failed_calls} calls failed, "
+            f"{one.cut_short} ended early)"
         )
         lines += [f"    {took:6.0f} ms  {stage}" for stage, took in one.path_ms.items()]
         work = ", ".join(f"{stage} {took:.0f}" for stage, took in sorted(one.work_ms.items()))
@@ -210,19 +215,27 @@ def _servers(models: Sequence[str]) -> Iterator[list[Served]]:
 
 
 async def _call(phone: Phone, server: Served, side: Side, number: int, paths: Sequence[Path], quiet: bool) -> None:
-    report = await converse(
-        phone, server.uri("100"), Script(say=[Saying.read(path) for path in paths]), _shown(side, quiet)
-    )
-    side.turns |= {(number, place): turn for place, turn in enumerate(report.turns)}
-    side.turns |= _unsaid(report, number, paths)
-    if report.failure:
-        side.failures.append(report.failure)
-        print(f"{side.model}: call failed: {report.failure}", file=sys.stderr)
+    said = 0
+    while said < len(paths):
+        script = Script(say=[Saying.read(path) for path in paths[said:]])
+        report = await converse(phone, server.uri("100"), script, _shown(side, quiet))
+        side.turns |= {(number, said + place): turn for place, turn in enumerate(report.turns)}
+        said += len(report.turns)
+        if report.failure:
+            print(f"{side.model}: {report.failure}", file=sys.stderr)
+        if not report.turns:
+            side.failures.append(report.failure or "nothing was said")
+            side.turns |= _unsaid(number, paths, said)
+            return
+        if said < len(paths):
+            # An agent that takes a turn amiss may hand the call over and so end it: what it answered counts.
+            side.cut_short += 1
+            await asyncio.to_thread(server.wait_idle)
 
 
-def _unsaid(report: Report, number: int, paths: Sequence[Path]) -> dict[tuple[int, int], Turn]:
-    """Turns that a call which broke off never came to count as not answered."""
-    missing = range(len(report.turns), len(paths))
+def _unsaid(number: int, paths: Sequence[Path], said: int) -> dict[tuple[int, int], Turn]:
+    """Turns that a call which failed never came to count as not answered."""
+    missing = range(said, len(paths))
     return {(number, place): Turn(paths[place].name, 0.0, None, 0.0, False, None) for place in missing}
 
 
@@ -250,6 +263,7 @@ def _figures(side: Side) -> SideFigures:
         len(answered),
         len(side.turns) - len(answered),
         len(side.failures),
+        side.cut_short,
         {stage: round(took, 1) for stage, took in path.items()},
         {stage: round(side.mean_ms(stage), 1) for stage in sorted(side.stages) if stage not in PATH},
     )

@@ -7,6 +7,7 @@ Report", 2025; Hu et al., "LoRA", 2021.
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Mapping
 
 import numpy as np
@@ -67,8 +68,7 @@ class Mind(nn.Module):
             h = self._attend(_norm(x, self._b(f"pre_attention_{i}")), i, turns, bias)
             x = x + _norm(h, self._b(f"post_attention_{i}"))
             h = _norm(x, self._b(f"pre_mlp_{i}"))
-            gate, up = self._linear(h, "gate_up", i).chunk(2, -1)
-            h = self._linear(F.gelu(gate, approximate="tanh") * up, "down", i)
+            h = self._linear(_gated(self._linear(h, "gate_up", i)), "down", i)
             x = x + _norm(h, self._b(f"post_mlp_{i}"))
         return _norm(x, self.norm)
 
@@ -76,8 +76,11 @@ class Mind(nn.Module):
         return self.get_buffer(name)
 
     def _linear(self, x: Tensor, part: str, i: int) -> Tensor:
-        a, b = (self.adapters[f"{part}_{i}_{side}"].to(self.dtype) for side in "ab")
-        return F.linear(x, self._b(f"{part}_{i}")) + F.linear(F.linear(x, a), b) * self.scale
+        a, b = (self.adapters[f"{part}_{i}_{side}"] for side in "ab")
+        low = F.linear(x, a.to(self.dtype)).flatten(0, 1)
+        whole = F.linear(x, self._b(f"{part}_{i}"))
+        whole.flatten(0, 1).addmm_(low, (b * self.scale).to(self.dtype).T)  # in place: it is in nobody's gradient
+        return whole
 
     def _attend(self, x: Tensor, i: int, turns: tuple[Tensor, Tensor], bias: Tensor) -> Tensor:
         batch, length, _ = x.shape
@@ -94,6 +97,11 @@ def _norm(x: Tensor, weight: Tensor) -> Tensor:
     return F.rms_norm(x, x.shape[-1:], weight, EPSILON)
 
 
+def _gated(gate_up: Tensor) -> Tensor:
+    gate, up = gate_up.chunk(2, -1)
+    return F.gelu(gate, approximate="tanh") * up
+
+
 def _turns(positions: Tensor, theta: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     speed = theta ** (-torch.arange(0, HEAD, 2, device=positions.device, dtype=torch.float32) / HEAD)
     angle = positions[:, None, :, None].float() * speed
@@ -106,3 +114,8 @@ def _turn(x: Tensor, turns: tuple[Tensor, Tensor]) -> Tensor:
     cos, sin = turns
     left, right = x.chunk(2, -1)
     return x * cos + torch.cat([-right, left], -1) * sin
+
+
+if shutil.which("c++"):
+    # Each of these is many small steps over much memory: as one, a training step takes a third less.
+    _norm, _gated, _turn = (torch.compile(part, dynamic=True) for part in (_norm, _gated, _turn))

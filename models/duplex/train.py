@@ -82,6 +82,7 @@ class Trainer:
             [{"params": others, "top": plan.rate}, {"params": adapters, "top": plan.adapter_rate}],
             betas=(0.9, 0.98),
             weight_decay=0.01,
+            fused=True,
         )
         self.memory = Memory(int(memory_gib * 2**30), plan.seed)
         self.rng = np.random.default_rng(plan.seed)
@@ -199,6 +200,8 @@ class Trainer:
             raise SystemExit(f"{path} was trained on another vocabulary; begin in an empty folder")
         self.model.load_state_dict(state["learnt"], strict=False)
         self.optimiser.load_state_dict(state["optimiser"])
+        for group in self.optimiser.param_groups:
+            group["fused"] = True  # which the checkpoint may not have been
         torch.set_rng_state(state["random"].cpu())
         self.seen, self.step, self.seconds = state["seen"], state["step"], state["seconds"]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import signal
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -79,8 +80,11 @@ def _make(folder: Path, wanted_hours: float, seed: int, workers: int, held_out: 
                 job.join(1.0)
             _show(made_hours(folder), before, wanted_hours, time.monotonic() - started)
     except KeyboardInterrupt:
+        pass  # what is written is whole, and is gone on from
+    finally:
         for job in jobs:
             job.terminate()
+            job.join()
     print()
     return max(abs(job.exitcode or 0) for job in jobs)
 
@@ -92,4 +96,5 @@ def _show(now: float, before: float, wanted: float, seconds: float) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the voices' processes end with this one
     raise SystemExit(main())
