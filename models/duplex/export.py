@@ -2,6 +2,7 @@
 
 One safetensors file of everything that was learnt, half precision but for the projector, which is int8 with a scale a
 row; the vocabulary; and how to read them. The frozen parts are not in it: `offhook models build` puts them together.
+`--light FILE` writes beside it a checkpoint to go on from elsewhere, a sixth as long as the run's own.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m models.duplex.export", description=__doc__.split("\n\n")[0])
     parser.add_argument("--run", type=Path, required=True, help="folder of the training run")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--light", type=Path, metavar="FILE", help="a checkpoint without what the optimiser remembers")
     chosen = parser.parse_args(arguments)
     state = torch.load(chosen.run / "checkpoint.pt", map_location="cpu", weights_only=True)
     plan = state["plan"]
@@ -81,6 +83,10 @@ def main(arguments: list[str] | None = None) -> int:
     (chosen.out / "config.json").write_text(json.dumps(config, indent=1) + "\n")
     size = (chosen.out / "adapter.safetensors").stat().st_size
     print(f"{chosen.out / 'adapter.safetensors'}: {size / 1e6:.1f} MB after {state['seen']:,} turns")
+    if chosen.light:
+        del state["optimiser"]
+        state["learnt"] = {name: value.half() for name, value in state["learnt"].items()}
+        torch.save(state, chosen.light)
     return 0
 
 

@@ -117,5 +117,7 @@ def _turn(x: Tensor, turns: tuple[Tensor, Tensor]) -> Tensor:
 
 
 if shutil.which("c++"):
-    # Each of these is many small steps over much memory: as one, a training step takes a third less.
+    # Each of these is many small steps over much memory: as one, a training step takes a third less. They are called
+    # with more kinds of shapes, with and without gradients, than are allowed by default.
+    torch._dynamo.config.recompile_limit = 64
     _norm, _gated, _turn = (torch.compile(part, dynamic=True) for part in (_norm, _gated, _turn))

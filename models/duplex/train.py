@@ -55,11 +55,11 @@ class Plan:
     """Positions of the mind in a batch."""
     heard: float = 0.3
     """How much it counts, once the mind reads, that audio still looks like tokens."""
-    text: float = 0.3
+    text: float = 0.12
     """Share of batches that come as text too, once the mind reads."""
     again: float = 4.0
     """How often a batch is learnt from again after it was heard, in the mean."""
-    fill: int = 100
+    fill: int = 60
     """Batches to hear before any is learnt from again."""
     seed: int = 1
 
@@ -199,7 +199,8 @@ class Trainer:
         if state["kept"] != self.frozen.kept:
             raise SystemExit(f"{path} was trained on another vocabulary; begin in an empty folder")
         self.model.load_state_dict(state["learnt"], strict=False)
-        self.optimiser.load_state_dict(state["optimiser"])
+        if "optimiser" in state:  # a light checkpoint has none
+            self.optimiser.load_state_dict(state["optimiser"])
         for group in self.optimiser.param_groups:
             group["fused"] = True  # which the checkpoint may not have been
         torch.set_rng_state(state["random"].cpu())
