@@ -59,7 +59,8 @@ class Batches(IterableDataset[tuple[Batch, Batch | None]]):
     def __iter__(self) -> Iterator[tuple[Batch, Batch | None]]:
         worker = get_worker_info()
         rng = np.random.default_rng([self.seed, worker.id if worker else 0])
-        torch.set_num_threads(1)
+        if worker:
+            torch.set_num_threads(1)  # a process beside the one that learns
         self._embed = self.meanings()
         self._known: dict[str, Floats] = {"": np.zeros(MEANING, np.float32)}
         self._choices = choice_words()
