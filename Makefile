@@ -23,7 +23,8 @@ demo: weights
 # The tests build C too, with the cmake and ninja that requirements.txt brought.
 test: export PATH := $(CURDIR)/$(BIN):$(PATH)
 test: weights tools peers lint
-	@$(BIN)/offhook models pull --quiet-if-complete gemma-3-270m
+	@$(BIN)/offhook models pull --quiet-if-complete gemma-3-270m duplex
+	@$(BIN)/offhook models build
 	$(BIN)/python -m pytest -q
 
 lint: tools

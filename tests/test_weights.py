@@ -49,6 +49,12 @@ def test_what_is_only_compared_with_is_not_fetched_unless_it_is_named() -> None:
     assert {"whisper-base", "joe", "silero-vad", "minilm"} <= set(needed(known))
 
 
+def test_what_was_trained_here_comes_with_the_registry(home: Path) -> None:
+    shipped = read_registry()["duplex"]
+    assert pull(shipped) is Outcome.PULLED
+    assert (home / "weights" / "duplex" / "adapter.safetensors").stat().st_size < 40_000_000
+
+
 def test_a_weight_from_a_folder_is_verified_and_found(tmp_path: Path, home: Path) -> None:
     assert pull(weight(folder_with(tmp_path / "a"))) is Outcome.PULLED
     assert (home / "weights" / "toy" / "model.bin").read_bytes() == CONTENT

@@ -356,7 +356,7 @@ def test_a_model_that_was_not_built_says_how_to(tmp_path: Path, monkeypatch: pyt
         load_duplex(1, device="cuda")
     with pytest.raises(DuplexUnavailable, match="cpu or cuda"):
         check_built("tpu")
-    with pytest.raises(BuildError, match="no trained weights"):
+    with pytest.raises(BuildError, match="run `offhook models pull duplex`"):
         build(target=tmp_path / "built")
     (tmp_path / "built").mkdir()
     (tmp_path / "built" / STAMP).write_text("{")

@@ -20,7 +20,7 @@ from models.duplex.evaluate.scenes import Scene, Scores
 from offhook import weights
 from offhook.agents.mind import SkillMind
 from offhook.speech.contract import HOP_SAMPLES, RATE_HZ, Pcm, Understood
-from offhook.speech.duplex.listener import Scale
+from offhook.speech.duplex.listener import UNDERSTOOD, Scale
 from offhook.speech.duplex.listening import Listening, Opening
 from offhook.speech.duplex.turns import EndOptions
 from offhook.speech.recogniser import Recogniser
@@ -189,4 +189,8 @@ class Duplex:
 
     def _complete(self, mind: SkillMind, ended: float, meaning: hearing.Floats) -> float:
         gist = hearing.finished(lambda: self._model.gist([0])[0]).text
-        return mind.weigh(Understood(gist, meaning, ended, self._scale.likely, self._scale.sure)).complete
+        reading = mind.weigh(Understood(gist, meaning, ended, self._scale.likely, self._scale.sure))
+        if reading.facts or reading.complete >= UNDERSTOOD or mind.expected().words:
+            return reading.complete
+        words = hearing.finished(lambda: self._model.words([0])[0]).text
+        return mind.read(words).complete if words else 0.0

@@ -28,7 +28,7 @@ from offhook.agents.mind import SkillMind
 from offhook.agents.sounds import sound
 from offhook.agents.understanding import LIKELY
 from offhook.speech.contract import Act, Json, Pcm, Understood
-from offhook.speech.duplex.listener import _UNDERSTOOD, Scale
+from offhook.speech.duplex.listener import UNDERSTOOD, Scale
 from offhook.speech.duplex.listening import Heard, Listening
 from offhook.speech.recogniser import Recogniser
 
@@ -97,7 +97,7 @@ class Duplex:
         sure = float(found.states[Heard.ENDED])
         heard = Understood(words, found.meaning, sure, self._scale.likely, self._scale.sure)
         reading = mind.weigh(heard)
-        if not expected.words and not reading.facts and reading.complete < _UNDERSTOOD:
+        if not expected.words and not reading.facts and reading.complete < UNDERSTOOD:
             # As on a call: the mind can make nothing of the meaning, and gets the words.
             return Taken(found.words, lambda mind: mind.hear(found.words), heard, found.words)
         return Taken(words, lambda mind: mind.understand(heard), heard, found.words)

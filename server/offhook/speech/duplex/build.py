@@ -77,11 +77,6 @@ def build(
     precision = precision or (Precision.HALF if device == "cuda" else Precision.INT8)
     target = target or built_folder(device)
     try:
-        if adapter is None and ADAPTER not in weights.read_registry():
-            raise BuildError(
-                "no trained weights of the duplex model ship yet; train it as models/README.md says, and name the "
-                "folder they were exported to: `offhook models build --adapter FOLDER`"
-            )
         trained = adapter or weights.path(ADAPTER)
         frozen = weights.path(WHISPER), weights.path(GEMMA)
         stamp = _stamp(trained, precision)

@@ -34,11 +34,13 @@ from offhook.speech.thinking import Thinking
 
 _BEFORE = 3  # hops before the turn began that its row begins with
 _FORESEEN = 2  # sentences made ready
-_UNDERSTOOD = 0.4  # `Reading.complete` below which a mind that finds no facts has made nothing of it
 _MOST_GIST, _MOST_WORDS = 32, 80  # tokens; what is longer runs in a circle
 _YES_NO = "yes-no"  # `Expected.kind` of a question
 _LATE = RATE_HZ  # words that an answer is still ahead of are written down in any case after this
 _WAITED = 40  # hops that pile up unheard while a row writes, before what it has written must do
+
+UNDERSTOOD = 0.9
+"""`Reading.complete` below which a mind that finds no facts is not sure what was meant."""
 
 
 class Branch(Enum):
@@ -52,8 +54,8 @@ class Branch(Enum):
 class Scale:
     """From which cosine on a meaning is likely and sure: the trained model's own measure."""
 
-    likely: float = 0.36
-    sure: float = 0.52
+    likely: float = 0.42
+    sure: float = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,8 +245,6 @@ class DuplexListener:
             return False
         elif verdict is Verdict.ASIDE:
             self._dismiss(f"not meant for the agent, ended {ended:.0%}")
-        elif guess.told is Told.MEANING and not guess.understood:
-            self._look_again(guess)
         elif guess.told is not Told.MEANING and not guess.writing.text and not self._before:
             self._dismiss("no words")
         else:
@@ -280,10 +280,6 @@ class DuplexListener:
     def _outlived(self, guess: Guess) -> bool:
         return guess.outlived(self._clock.speech_end, self._options.tail_ms)
 
-    def _look_again(self, guess: Guess) -> None:
-        """The mind can make nothing of the meaning: before it says so, it gets the words, if there are any."""
-        guess.told, guess.stage, guess.tokens = Told.WORDS, Stage.WRITING, 0
-
     def _written(self, guess: Guess) -> None:
         """Have the mind look at it, and the voice make what it would say."""
         guess.stage = Stage.WEIGHING
@@ -302,7 +298,11 @@ class DuplexListener:
         guess.stage = Stage.READY
         if reading is not None:
             guess.complete = reading.complete
-            guess.understood = bool(reading.facts) or reading.complete >= _UNDERSTOOD
+            understood = bool(reading.facts) or reading.complete >= UNDERSTOOD
+            if guess.told is Told.MEANING and not understood:
+                # Before the mind says that it can make nothing of the meaning, or the wrong thing, it gets the words.
+                guess.told, guess.stage, guess.tokens = Told.WORDS, Stage.WRITING, 0
+                return
         for text in foreseen[:_FORESEEN]:
             self.floor.prepare(text)
         self._decide()

@@ -23,7 +23,7 @@ class Told(Enum):
     TEXT = "text"
     """Its meaning and all the words, where free text was asked for."""
     WORDS = "words"
-    """The words alone: to a mind that knows nothing else, or one that could make nothing of the meaning."""
+    """The words alone: to a mind that knows nothing else, or one that is not sure of the meaning."""
 
 
 class Stage(Enum):
@@ -58,8 +58,6 @@ class Guess:
     """Times that it was written at."""
     complete: float = 0.5
     """What the mind made of it, once it is READY."""
-    understood: bool = True
-    """It made anything of it at all."""
 
     def outlived(self, speech_end: int, tail_ms: int) -> bool:
         """Whether the caller has spoken on since."""
