@@ -45,7 +45,7 @@ from offhook.speech.contract import (
     WordsSpoken,
 )
 from offhook.speech.duplex.model import DuplexModel, DuplexOptions
-from offhook.speech.duplex.turns import EndOptions, Pause, Verdict, judge
+from offhook.speech.duplex.turns import Pause, Verdict, judge
 from offhook.speech.options import read_options
 from offhook.speech.voiceactivity import VoiceActivity
 from offhook.speech.worker import model_class
@@ -61,6 +61,15 @@ SENTENCES = (
     *(GREETING, "Good evening.", FAREWELL, OFFER, STORY, "Are you there?", "It is on its way.", "Thank you."),
     *("Offhook Supplies, hello! How can I help you?", "What's your order number?"),
 )
+PROMPT: dict[str, Json] = {
+    "end.soonest_ms": 80,
+    "end.sure": 0.9,
+    "end.patient_ms": 1_400,
+    "end.doubtful": 0.35,
+    "end.longest_ms": 1_800,
+    "end.complete_adds": 1.5,
+}
+"""A policy for a model as sure of itself as the scripted ears are; the one that ships is fitted to its weights."""
 ORDER, STORIES, BYE, QUESTION, RIDDLE = range(5)
 """Directions of meanings; the mind makes nothing of a riddle."""
 
@@ -204,7 +213,7 @@ def model(activity: VoiceActivity, ears: StandIn) -> Iterator[DuplexModel]:
     voice = our_voice()
     for text in SENTENCES:  # at four times the speed of life no busy machine makes them in time
         voice.prepare(text)
-    options = read_options("duplex", DuplexOptions(), {"turns": {"ask_ms": 3_000, "longest_turn_ms": 8_000}})
+    options = read_options("duplex", DuplexOptions(), PROMPT | {"turns": {"ask_ms": 3_000, "longest_turn_ms": 8_000}})
     made = DuplexModel(2, options, activity, ears, {"joe": voice})
     ScriptedMind.made = []
     yield made
@@ -342,7 +351,7 @@ def test_who_speaks_on_is_heard_at_once_where_there_is_one_step_a_hop(model: Dup
 
 
 def test_writing_that_takes_too_long_is_cut_short(activity: VoiceActivity, ears: StandIn) -> None:
-    options = read_options("duplex", DuplexOptions(), {"budget_ms": 0.0})  # a token a step
+    options = read_options("duplex", DuplexOptions(), PROMPT | {"budget_ms": 0.0})  # a token a step
     model = DuplexModel(1, options, activity, ears, {"joe": our_voice()})
     line = SlowLine(model, speed=4.0)
     ScriptedMind.made = []
@@ -655,7 +664,7 @@ def test_steps_are_rehearsed_before_a_call_and_nobody_hears_of_it(
     ],
 )
 def test_the_surer_the_end_the_shorter_the_silence(pause: Pause, verdict: Verdict) -> None:
-    assert judge(pause, EndOptions()) is verdict
+    assert judge(pause, read_options("duplex", DuplexOptions(), PROMPT).end) is verdict
 
 
 def test_a_model_that_was_not_built_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,19 +16,19 @@ from enum import Enum
 class EndOptions:
     """When a turn is over."""
 
-    soonest_ms: int = 80
+    soonest_ms: int = 320
     """Silence before which no turn ends."""
-    sure: float = 0.9
+    sure: float = 0.995
     """Evidence that ends a turn so soon."""
-    patient_ms: int = 1_400
+    patient_ms: int = 1_100
     """From `soonest_ms` to this, the evidence that is asked for falls ..."""
-    doubtful: float = 0.35
+    doubtful: float = 0.7
     """... to this."""
-    longest_ms: int = 1_800
+    longest_ms: int = 2_400
     """Silence that ends any turn that was meant for the agent."""
     aside: float = 0.06
     """Where the model's `ended` is still below this by then, the agent was not spoken to."""
-    complete_adds: float = 1.5
+    complete_adds: float = 0.5
     """Log-odds that words which are complete add to the evidence."""
     incomplete_takes: float = 3.0
     """Log-odds that words which broke off take from it."""
