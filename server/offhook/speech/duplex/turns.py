@@ -20,13 +20,13 @@ class EndOptions:
     """Silence before which no turn ends."""
     sure: float = 0.995
     """Evidence that ends a turn so soon."""
-    patient_ms: int = 1_100
+    patient_ms: int = 800
     """From `soonest_ms` to this, the evidence that is asked for falls ..."""
-    doubtful: float = 0.7
+    doubtful: float = 0.8
     """... to this."""
-    longest_ms: int = 2_400
+    longest_ms: int = 1_400
     """Silence that ends any turn that was meant for the agent."""
-    aside: float = 0.06
+    aside: float = 0.03
     """Where the model's `ended` is still below this by then, the agent was not spoken to."""
     complete_adds: float = 0.5
     """Log-odds that words which are complete add to the evidence."""
