@@ -83,7 +83,8 @@ def a_call(sound: Heard, after: Heard, monologue: bool) -> tuple[VirtualCalls, C
     calls = VirtualCalls(Loud(), cast(Voice, Plain()))
     talker = Talker(desks.fresh("order-desk"), "", monologue)
     persona = desks.agent("order-desk").persona({"now": desks.NOW})
-    course = calls.duplex(Known(sound, after), EndOptions(), Scale(), talker, persona, audio)
+    prompt = EndOptions(soonest_ms=80, sure=0.9, doubtful=0.35)  # for one who knows what every sound was
+    course = calls.duplex(Known(sound, after), prompt, Scale(), talker, persona, audio)
     return calls, course
 
 

@@ -68,6 +68,7 @@ PROMPT: dict[str, Json] = {
     "end.doubtful": 0.35,
     "end.longest_ms": 1_800,
     "end.aside": 0.06,
+    "end.keeps": 0.0,
     "end.complete_adds": 1.5,
 }
 """A policy for a model as sure of itself as the scripted ears are; the one that ships is fitted to its weights."""

@@ -21,7 +21,7 @@ from offhook import weights
 from offhook.agents.mind import SkillMind
 from offhook.speech.contract import HOP_SAMPLES, RATE_HZ, Pcm, Understood
 from offhook.speech.duplex.listener import UNDERSTOOD, Scale
-from offhook.speech.duplex.listening import Listening, Opening
+from offhook.speech.duplex.listening import Heard, Listening, Opening
 from offhook.speech.duplex.turns import EndOptions
 from offhook.speech.recogniser import Recogniser
 from offhook.speech.turns import Speech, TurnClock, TurnOptions
@@ -155,7 +155,9 @@ class Duplex:
         clock, expected = caller.clock, mind.expected()
         question = expected.kind == "yes-no"
         row = fresh = 0  # hops in the row; of them, those not listened to
-        states, meaning = None, np.zeros(384, np.float32)
+        states: hearing.Floats | None = None
+        heard: hearing.Floats | None = None
+        meaning = np.zeros(384, np.float32)
         guess: _Guess | None = None
         alone: list[float] = []
         policy: list[float] = []
@@ -169,8 +171,11 @@ class Duplex:
                 row = fresh = min(_BEFORE + spoken, number)
                 model.begin([0], [Opening(scene.said.asked or expected.said, scene.said.agent_speaking, row)])
             if row and row <= model.most_hops and fresh >= (1 if clock.silence else 2):
-                found = model.listen([0])
-                states, meaning, fresh = found[0][0], found[1][0], 0
+                found, before = model.listen([0]), states
+                heard, meaning, fresh = found[0][0], found[1][0], 0
+                states = heard.copy()
+                if clock.silence and before is not None:
+                    states[Heard.ENDED] = max(states[Heard.ENDED], options.keeps * before[Heard.ENDED])
             ended = hearing.ended(states, question) if states is not None else 0.0
             if guess is not None and (clock.speech_end - guess.until) * 1000 > options.tail_ms * RATE_HZ:
                 guess = None
@@ -178,7 +183,7 @@ class Duplex:
             quiet = clock.silence_ms >= options.guess_ms
             if states is not None and guess is None and (likely or quiet) and not fresh:
                 guess = _Guess(number * HOP_SAMPLES, self._complete(mind, ended, meaning))
-            alone.append(ended)
+            alone.append(hearing.ended(heard, question) if heard is not None else 0.0)
             if guess is not None and clock.silence:
                 over = options.evidence(ended, guess.complete) - options.asked(clock.silence_ms)
                 late = clock.silence_ms >= options.longest_ms and ended >= options.aside

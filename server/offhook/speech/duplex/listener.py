@@ -169,6 +169,10 @@ class DuplexListener:
 
     def listened(self, states: npt.NDArray[np.float32], meaning: Vector) -> None:
         """All that was heard is in the row: `states` [4], `meaning` [384]."""
+        if self._clock.silence and self._states is not None:
+            kept = self._options.keeps * self._states[Heard.ENDED]
+            states = states.copy()
+            states[Heard.ENDED] = max(states[Heard.ENDED], kept)
         self._states, self._meaning, self._unheard = states, meaning, 0
         self._decide()
 
