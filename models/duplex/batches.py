@@ -44,17 +44,17 @@ class Batches(IterableDataset[tuple[Batch, Batch | None]]):
         seed: int,
         room: int = 1_600,
         text: float = 0.0,
-        whole: float = 0.6,
+        early: bool = True,
         plain: float = 0.0,
         once: bool = False,
         most: int = 1 << 30,
     ) -> None:
         """`meanings` makes, in the process that needs it, what embeds texts; `text`: the share of batches that come
-        as text too; `whole`: of windows that reach the end of what is said; `plain`: of lines that only code; `once`:
-        every utterance once, in order, `most` of them, and an end."""
+        as text too; `early`: some windows stop before the end of what is said; `plain`: the share of lines that only
+        code; `once`: every utterance once, in order, `most` of them, and an end."""
         self.folder, self.split, self.encode, self.meanings = folder, split, encode, meanings
         self.seed, self.room, self.text, self.once, self.most = seed, room, text, once, most
-        self.whole, self.plain = whole, plain
+        self.early, self.plain = early, plain
 
     def __iter__(self) -> Iterator[tuple[Batch, Batch | None]]:
         worker = get_worker_info()
@@ -95,7 +95,7 @@ class Batches(IterableDataset[tuple[Batch, Batch | None]]):
             audio = shard.of(spoken).astype(np.float32) / np.float32(32768)
             # The gist is a rule over the words: speech made under an older rule is learnt by the newest.
             spoken = replace(spoken, gist=gist(spoken.words, self._choices))
-            turns.append(make(spoken, audio, self._known[spoken.meaning], line, self.encode, rng, whole=self.whole))
+            turns.append(make(spoken, audio, self._known[spoken.meaning], line, self.encode, rng, early=self.early))
         turns.sort(key=lambda turn: len(turn.audio))
         groups: list[list[Turn]] = [[]]
         for turn in turns:

@@ -163,7 +163,7 @@ class Trainer:
         batches = Batches(
             self.data, "train", self.frozen.encode, Frozen.meanings,
             seed=self.plan.seed + 1_000 * self.step, room=self.plan.room, text=self.plan.text if thinking else 0.0,
-            whole=0.65 if thinking else 1.0, plain=0.15 if thinking else 0.6,
+            early=thinking, plain=0.15 if thinking else 0.6,
         )  # fmt: skip
         workers = 1 if self.device.type == "cpu" else min(8, max(1, (os.cpu_count() or 2) - 2))
         return iter(DataLoader(batches, batch_size=None, num_workers=workers, prefetch_factor=24))

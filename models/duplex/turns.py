@@ -36,6 +36,11 @@ NOTHING = 0.03
 """Share of turns in which nobody says anything: what rings in the ear there is the line."""
 SURE = 16 * 80
 """Samples after the last one from which the end of a turn counts in full: 80 ms."""
+IN_A_PAUSE, IN_SPEECH = 0.5, 0.15
+"""Shares of windows that stop early: of sayings with a pause those in one (about as often as a caller's silence is a
+pause and not the end), of all the rest those in the middle of speech."""
+AFTER_S, LONGEST_AFTER_S = 0.5, 2.5
+"""Silence after the end: the mean, and the most. As long as pauses are, or length alone would tell them apart."""
 
 
 @dataclass(slots=True)
@@ -68,21 +73,21 @@ class Turn:
     meaning: Floats
 
 
-def cut(spoken: Utterance, audio: Floats, rng: np.random.Generator, whole: float) -> Window:
+def cut(spoken: Utterance, audio: Floats, rng: np.random.Generator, early: bool) -> Window:
     """A window on one utterance, of whole hops: silence, then `audio` as far as it goes, then silence again.
 
-    `whole`: the share of windows that reach the end; of the others most stop in a pause, if there is one."""
+    `early`: some stop before the end, in a pause or in the middle of speech."""
     lead = int(rng.integers(1_600, 7_200))
     end = lead + len(audio)
     holds = [(lead + a[1], lead + b[0]) for a, b in zip(spoken.pieces, spoken.pieces[1:], strict=False)]
-    draw = rng.random()
-    if draw < whole:
-        hops = -(-(end + int(rng.gamma(2.0, 0.12) * RATE_HZ)) // HOP_SAMPLES)
-    elif holds and draw < whole + 0.75 * (1 - whole):
+    if early and holds and rng.random() < IN_A_PAUSE:
         begin, resume = holds[int(rng.integers(len(holds)))]
         hops = int(begin + rng.uniform(0.2, 1.0) * (resume - begin)) // HOP_SAMPLES
-    else:
+    elif early and rng.random() < IN_SPEECH:
         hops = int(lead + len(audio) * rng.uniform(0.15, 0.95)) // HOP_SAMPLES
+    else:
+        after_s = min(rng.exponential(AFTER_S), LONGEST_AFTER_S)
+        hops = -(-(end + int(after_s * RATE_HZ)) // HOP_SAMPLES)
     hops = min(max(hops, 2), HOPS)
     signal = np.zeros(max(hops * HOP_SAMPLES, end), np.float32)
     signal[lead:end] = audio
@@ -119,12 +124,12 @@ def make(
     encode: Callable[[str], list[int]],
     rng: np.random.Generator,
     *,
-    whole: float = 0.6,
+    early: bool = True,
 ) -> Turn:
     """One turn of an utterance over `line`."""
     if rng.random() < 0.6:
         spoken, audio = _another(spoken, audio, float(rng.uniform(0.88, 1.13)))
-    window = cut(spoken, audio, rng, whole) if rng.random() >= NOTHING else _nothing(rng)
+    window = cut(spoken, audio, rng, early) if rng.random() >= NOTHING else _nothing(rng)
     heard = line.apply(window.audio, rng)
     asked = "" if rng.random() < 0.12 else spoken.asked
     return Turn(

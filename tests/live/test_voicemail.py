@@ -14,7 +14,7 @@ from tests.peers.record import Kept
 
 
 def words(seconds: float, hz: float = 300.0) -> Saying:
-    """What is said: syllables of a tone, so that they can be told apart in the message."""
+    """What is said: syllables of a tone, for three fifths of `seconds`, so that it can be told in the message."""
     at = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
     wave = 7000 * np.sin(2 * np.pi * hz * at) * (np.sin(2 * np.pi * 2.5 * at) > -0.3)
     return Saying(f"{hz:g} Hz", wave.astype(np.int16))
@@ -31,7 +31,7 @@ async def after_the_tone(line: Line, server: Served, caller: str, message: int =
 
 
 def sound_s(call: Kept, number: int = 1, hz: float = 300.0) -> float:
-    """How much of a message's file is the caller's sound at `hz`."""
+    """How much of a message's file is the caller's sound at `hz`; what fills no block of 50 ms does not count."""
     pcm, rate_hz = soundfile.read(call.folder / f"voicemail-{number}.wav", dtype="float32")
     block = rate_hz // 20
     blocks = pcm[: len(pcm) // block * block].reshape(-1, block)
@@ -51,7 +51,7 @@ async def test_a_message_left_by_hanging_up_is_kept(echo: Served) -> None:
     call = await over(echo, "v-hangs-up")
     assert len(call.of(VoicemailLeft)) == 1, call.entries
     assert call.ended.by == "caller"
-    assert sound_s(call) >= 1.0
+    assert sound_s(call) >= 0.8
 
 
 async def test_a_short_message_counts_even_where_the_caller_hangs_up_at_once(echo: Served) -> None:
@@ -60,7 +60,7 @@ async def test_a_short_message_counts_even_where_the_caller_hangs_up_at_once(ech
         await line.say(words(1.2))
     call = await over(echo, "v-short")
     assert len(call.of(VoicemailLeft)) == 1
-    assert sound_s(call) >= 0.6
+    assert sound_s(call) >= 0.4
 
 
 async def test_a_key_ends_the_message_and_the_next_one_is_its_own(echo: Served) -> None:
@@ -74,8 +74,8 @@ async def test_a_key_ends_the_message_and_the_next_one_is_its_own(echo: Served) 
         await line.far_end_hangs_up(20.0)
     call = await over(echo, "v-key")
     assert exits(call) == ["left", "left"]
-    assert sound_s(call, 1, 300.0) >= 1.0 and sound_s(call, 1, 450.0) == 0.0
-    assert sound_s(call, 2, 450.0) >= 1.0 and sound_s(call, 2, 300.0) == 0.0
+    assert sound_s(call, 1, 300.0) >= 0.8 and sound_s(call, 1, 450.0) == 0.0
+    assert sound_s(call, 2, 450.0) >= 0.8 and sound_s(call, 2, 300.0) == 0.0
     lengths = [e.event.length_ms for e in call.of(VoicemailLeft) if isinstance(e.event, VoicemailLeft)]
     assert all(length <= 5000 for length in lengths), "the key did not end it"
 
@@ -89,7 +89,7 @@ async def test_silence_ends_the_message(echo: Served) -> None:
     assert exits(call) == ["left"] and call.ended.by == "us"
     (left,) = call.of(VoicemailLeft)
     assert isinstance(left.event, VoicemailLeft) and left.event.length_ms <= 10_000
-    assert sound_s(call) >= 1.0
+    assert sound_s(call) >= 0.8
 
 
 async def test_the_time_limit_ends_a_message_that_goes_on_and_on(echo: Served) -> None:

@@ -45,27 +45,27 @@ def sound(of: Utterance) -> np.ndarray:
     return audio
 
 
-def windows(of: Utterance, whole: float, count: int = 200) -> list[Window]:
+def windows(of: Utterance, early: bool = True, count: int = 200) -> list[Window]:
     rng = np.random.default_rng(3)
-    return [cut(of, sound(of), rng, whole) for _ in range(count)]
+    return [cut(of, sound(of), rng, early) for _ in range(count)]
 
 
 def test_a_window_is_of_whole_hops_and_never_longer_than_the_ear_hears() -> None:
-    for window in windows(said(), 0.5):
+    for window in windows(said()):
         assert len(window.audio) % HOP_SAMPLES == 0
         assert 2 <= len(window.audio) // HOP_SAMPLES <= HOPS
 
 
 def test_a_turn_has_ended_only_in_windows_that_hold_every_sample_of_it() -> None:
     of = said()
-    for window in windows(of, 0.5):
+    for window in windows(of):
         heard = int((window.audio != 0).sum())
         assert window.whole == (heard == 2 * VOICE)
         assert window.state == (ENDED if window.whole else LISTEN)
 
 
 def test_windows_that_stop_in_a_pause_stop_before_speech_goes_on() -> None:
-    stopped = [window for window in windows(said(), 0.0) if (window.audio != 0).sum() == VOICE]
+    stopped = [window for window in windows(said()) if (window.audio != 0).sum() == VOICE]
     assert len(stopped) > 50
     for window in stopped:
         assert window.state == LISTEN
@@ -73,7 +73,7 @@ def test_windows_that_stop_in_a_pause_stop_before_speech_goes_on() -> None:
 
 
 def test_the_end_of_a_turn_counts_less_in_the_hop_in_which_it_comes() -> None:
-    weights = {window.weight for window in windows(said(), 1.0)}
+    weights = {window.weight for window in windows(said(), early=False)}
     assert weights == {0.5, 1.0}
 
 
@@ -87,7 +87,7 @@ def test_the_end_of_a_turn_counts_less_in_the_hop_in_which_it_comes() -> None:
     ],
 )
 def test_each_kind_of_saying_has_its_states(kind: str, speaking: bool, states: set[int]) -> None:
-    assert {window.state for window in windows(said(kind, speaking), 0.5)} == states
+    assert {window.state for window in windows(said(kind, speaking))} == states
 
 
 def turn(**changes: object) -> Turn:

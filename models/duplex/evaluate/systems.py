@@ -20,8 +20,9 @@ from models.duplex.evaluate.scenes import Scene, Scores
 from offhook import weights
 from offhook.agents.mind import SkillMind
 from offhook.speech.contract import HOP_SAMPLES, RATE_HZ, Pcm, Understood
-from offhook.speech.duplex.listener import UNDERSTOOD, Scale
+from offhook.speech.duplex.listener import Scale
 from offhook.speech.duplex.listening import Heard, Listening, Opening
+from offhook.speech.duplex.speculation import understood
 from offhook.speech.duplex.turns import EndOptions
 from offhook.speech.recogniser import Recogniser
 from offhook.speech.turns import Speech, TurnClock, TurnOptions
@@ -175,7 +176,7 @@ class Duplex:
                 heard, meaning, fresh = found[0][0], found[1][0], 0
                 states = heard.copy()
                 if clock.silence and before is not None:
-                    states[Heard.ENDED] = max(states[Heard.ENDED], options.keeps * before[Heard.ENDED])
+                    states[Heard.ENDED] = options.kept(states[Heard.ENDED], before[Heard.ENDED])
             ended = hearing.ended(states, question) if states is not None else 0.0
             if guess is not None and (clock.speech_end - guess.until) * 1000 > options.tail_ms * RATE_HZ:
                 guess = None
@@ -195,7 +196,7 @@ class Duplex:
     def _complete(self, mind: SkillMind, ended: float, meaning: hearing.Floats) -> float:
         gist = hearing.finished(lambda: self._model.gist([0])[0]).text
         reading = mind.weigh(Understood(gist, meaning, ended, self._scale.likely, self._scale.sure))
-        if reading.facts or reading.complete >= UNDERSTOOD or mind.expected().words:
+        if mind.expected().words or understood(reading):
             return reading.complete
         words = hearing.finished(lambda: self._model.words([0])[0]).text
         return mind.read(words).complete if words else 0.0

@@ -28,8 +28,9 @@ from offhook.agents.mind import SkillMind
 from offhook.agents.sounds import sound
 from offhook.agents.understanding import LIKELY
 from offhook.speech.contract import Act, Json, Pcm, Understood
-from offhook.speech.duplex.listener import UNDERSTOOD, Scale
+from offhook.speech.duplex.listener import Scale
 from offhook.speech.duplex.listening import Heard, Listening
+from offhook.speech.duplex.speculation import understood
 from offhook.speech.recogniser import Recogniser
 
 READ, CASCADE, DUPLEX = "words as said", "cascade", "duplex"
@@ -97,8 +98,7 @@ class Duplex:
         sure = float(found.states[Heard.ENDED])
         heard = Understood(words, found.meaning, sure, self._scale.likely, self._scale.sure)
         reading = mind.weigh(heard)
-        if not expected.words and not reading.facts and reading.complete < UNDERSTOOD:
-            # As on a call: the mind can make nothing of the meaning, and gets the words.
+        if not (expected.words or understood(reading)):  # as on a call, the mind gets the words
             return Taken(found.words, lambda mind: mind.hear(found.words), heard, found.words)
         return Taken(words, lambda mind: mind.understand(heard), heard, found.words)
 

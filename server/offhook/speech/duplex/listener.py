@@ -27,7 +27,7 @@ from offhook.speech.contract import (
     Vector,
 )
 from offhook.speech.duplex.listening import NOTHING, Heard, Opening, Writing
-from offhook.speech.duplex.speculation import Guess, Guesses, Stage, Stretch, Told
+from offhook.speech.duplex.speculation import Guess, Guesses, Stage, Stretch, Told, understood
 from offhook.speech.duplex.turns import EndOptions, Pause, Verdict, judge
 from offhook.speech.floor import Floor, ListenerJob
 from offhook.speech.thinking import Thinking
@@ -38,9 +38,6 @@ _MOST_GIST, _MOST_WORDS = 32, 80  # tokens; what is longer runs in a circle
 _YES_NO = "yes-no"  # `Expected.kind` of a question
 _LATE = RATE_HZ  # words that an answer is still ahead of are written down in any case after this
 _WAITED = 40  # hops that pile up unheard while a row writes, before what it has written must do
-
-UNDERSTOOD = 0.9
-"""`Reading.complete` below which a mind that finds no facts is not sure what was meant."""
 
 
 class Branch(Enum):
@@ -170,9 +167,8 @@ class DuplexListener:
     def listened(self, states: npt.NDArray[np.float32], meaning: Vector) -> None:
         """All that was heard is in the row: `states` [4], `meaning` [384]."""
         if self._clock.silence and self._states is not None:
-            kept = self._options.keeps * self._states[Heard.ENDED]
             states = states.copy()
-            states[Heard.ENDED] = max(states[Heard.ENDED], kept)
+            states[Heard.ENDED] = self._options.kept(states[Heard.ENDED], self._states[Heard.ENDED])
         self._states, self._meaning, self._unheard = states, meaning, 0
         self._decide()
 
@@ -302,9 +298,8 @@ class DuplexListener:
         guess.stage = Stage.READY
         if reading is not None:
             guess.complete = reading.complete
-            understood = bool(reading.facts) or reading.complete >= UNDERSTOOD
-            if guess.told is Told.MEANING and not understood:
-                # Before the mind says that it can make nothing of the meaning, or the wrong thing, it gets the words.
+            if guess.told is Told.MEANING and not understood(reading):
+                # Before the mind says that it did not understand, or takes it for the wrong thing, it gets the words.
                 guess.told, guess.stage, guess.tokens = Told.WORDS, Stage.WRITING, 0
                 return
         for text in foreseen[:_FORESEEN]:

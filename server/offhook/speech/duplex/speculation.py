@@ -11,8 +11,10 @@ from enum import Enum
 
 import numpy as np
 
-from offhook.speech.contract import RATE_HZ, Understood, Vector
+from offhook.speech.contract import RATE_HZ, Reading, Understood, Vector
 from offhook.speech.duplex.listening import NOTHING, Writing
+
+_UNDERSTOOD = 0.9
 
 
 class Told(Enum):
@@ -71,6 +73,11 @@ class Guess:
             total = np.sum([*(stretch.meaning for stretch in before), self.meaning], axis=0)
             meaning = (total / max(float(np.linalg.norm(total)), 1e-6)).astype(np.float32)
         return Understood(words, meaning, ended, likely, sure)
+
+
+def understood(reading: Reading) -> bool:
+    """Whether a mind that was told a meaning is sure of it: else it is given the words."""
+    return bool(reading.facts) or reading.complete >= _UNDERSTOOD
 
 
 @dataclass(slots=True)

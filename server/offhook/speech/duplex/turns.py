@@ -59,6 +59,10 @@ class EndOptions:
         waited = min(1.0, (silence_ms - self.soonest_ms) / max(1, self.patient_ms - self.soonest_ms))
         return self.sure + (self.doubtful - self.sure) * waited
 
+    def kept(self, ended: float, before: float) -> float:
+        """`ended` in a silence, where it was `before` a hop ago."""
+        return max(ended, self.keeps * before)
+
     def evidence(self, ended: float, complete: float) -> float:
         """How likely the turn is over, 0..1: the model's `ended`, with the mind's `complete` (0..1) beside it."""
         said = 2 * min(1.0, max(0.0, complete)) - 1

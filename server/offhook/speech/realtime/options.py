@@ -89,7 +89,8 @@ class RealtimeOptions:
     @classmethod
     def read(cls, options: Mapping[str, Json]) -> RealtimeOptions:
         """Options as they come from settings, the key fetched. Raises ValueError naming the option that is wrong."""
-        chosen = cls(**{name: _checked(name, value) for name, value in options.items()})  # type: ignore[arg-type]  # _checked compared its type
+        values = {name: _checked(name, value) for name, value in options.items()}
+        chosen = cls(**values)  # type: ignore[arg-type]  # _checked compared its type
         _check_address(chosen.url)
         if chosen.key_header not in ("authorization", "api-key"):
             raise ValueError(_wrong("key_header", chosen.key_header, "`authorization` or `api-key`"))
