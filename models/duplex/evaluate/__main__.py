@@ -19,8 +19,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from models.duplex.data.line import Line
 from models.duplex.data.shards import Shard, ShardError, read_shards
 from models.duplex.data.voices import voices
 from models.duplex.evaluate import hearing, people, turntaking, understanding
+from models.duplex.evaluate.progress import progress
 from models.duplex.evaluate.report import Report, put_into
 from models.duplex.evaluate.systems import SMART_TURN, Cascade, Duplex, Silero, SmartTurn, System, TimeOut
 from models.duplex.evaluate.virtual import VirtualCalls
@@ -125,7 +125,7 @@ class Evaluation:
         return [understanding.Reading(), understanding.Recognising(self._recogniser), duplex]
 
     def _understanding(self, shards: Sequence[Shard]) -> None:
-        told = _progress("understanding")
+        told = progress("understanding")
         readers = self._readers()
         scores = understanding.score(shards, readers, self._lines, self._embedding, self._most, told)
         self._report.understanding = scores
@@ -134,13 +134,13 @@ class Evaluation:
         readers = self._readers()[1:]
         try:
             numbers = list(people.numbers(min(self._most, people.NUMBERS)))
-            told = _progress("people's numbers")
+            told = progress("people's numbers")
             self._report.people += people.score_numbers(numbers, readers, self._lines, told)
         except FileNotFoundError as missing:
             self._report.notes.append(f"skipped: no data ({missing})")
         speakers = [voice for voice in voices()[0] if voice.held_out]
         if speakers:
-            told = _progress("sentences")
+            told = progress("sentences")
             self._report.people += people.score_sentences(speakers, readers, self._lines, self._most, told)
         else:
             self._report.notes.append("sentences skipped: none of the test's voices is on this machine")
@@ -154,7 +154,7 @@ class Evaluation:
         except (PullError, weights.WeightsMissing) as error:
             self._report.notes.append(f"{SMART_TURN} left out: {error}")
         systems += [Cascade(activity, self._recogniser), Duplex(activity, self._model, self._end, self._scale)]
-        told = _progress("ends of turns")
+        told = progress("ends of turns")
         try:
             self._report.endpointing = turntaking.endpoint(shards, systems, self._lines, self._most, told)
         except ValueError as too_few:
@@ -165,27 +165,13 @@ class Evaluation:
             "duplex": partial(calls.duplex, self._model, self._end, self._scale),
         }
         line = next(iter(self._lines.values()))
-        found = turntaking.floors(shards, by_system, line, max(1, self._most // 3), _progress("calls"))
+        found = turntaking.floors(shards, by_system, line, max(1, self._most // 3), progress("calls"))
         self._report.floors, self._report.wrong_calls = found
 
 
 def _lines(beginnings: str) -> dict[str, Line]:
     wanted = [part.strip() for part in beginnings.split(",") if part.strip()]
     return {name: line for name, line in hearing.LINES.items() if not wanted or name.startswith(tuple(wanted))}
-
-
-def _progress(what: str) -> Callable[[int, int], None]:
-    """Tells on the terminal how far it is, or every tenth in a log."""
-    began = time.monotonic()
-    live = sys.stderr.isatty()
-
-    def told(done: int, total: int) -> None:
-        if live or done == total or done % max(1, total // 10) == 0:
-            end = "\r" if live and done < total else "\n"
-            seconds = time.monotonic() - began
-            print(f"{what}: {done} of {total}, {seconds:.0f} s", end=end, file=sys.stderr, flush=True)
-
-    return told
 
 
 if __name__ == "__main__":

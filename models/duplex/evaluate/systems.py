@@ -6,7 +6,7 @@ A score may use what was heard until then and nothing later. What it is compared
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -21,7 +21,7 @@ from offhook import weights
 from offhook.agents.mind import SkillMind
 from offhook.speech.contract import HOP_SAMPLES, RATE_HZ, Pcm, Understood
 from offhook.speech.duplex.listener import Scale
-from offhook.speech.duplex.listening import Heard, Listening, Opening
+from offhook.speech.duplex.listening import Listening, Opening
 from offhook.speech.duplex.speculation import understood
 from offhook.speech.duplex.turns import EndOptions
 from offhook.speech.recogniser import Recogniser
@@ -142,6 +142,22 @@ class _Guess:
     complete: float
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What the duplex model has made of a caller when a hop has come."""
+
+    ended: float
+    """How likely it holds the turn to be over."""
+    complete: float | None
+    """How much of an answer the mind finds in what was said; None while nothing was written, or they speak."""
+    silence_ms: float
+
+    @property
+    def silent(self) -> bool:
+        """The caller is silent, within a turn."""
+        return self.silence_ms > 0
+
+
 class Duplex:
     """The duplex model: how likely it alone holds the turn to be over; and its policy, which weighs that with what the
     agent's logic finds complete, against the silence so far. From 0 on, that one answers."""
@@ -150,18 +166,28 @@ class Duplex:
         self._activity, self._model, self._options, self._scale = activity, model, options, scale
 
     def scores(self, scene: Scene) -> Mapping[str, Scores]:
+        moments, options = self.moments(scene), self._options
+        policy: list[float] = []
+        for one, ended in zip(moments, kept(moments, options), strict=True):
+            if one.complete is None:
+                policy.append(_NEVER)
+                continue
+            over = options.evidence(ended, one.complete) - options.asked(one.silence_ms)
+            late = one.silence_ms >= options.longest_ms and ended >= options.aside
+            policy.append(max(over, 0.0) if late else over)
+        return {ENDED: np.array([one.ended for one in moments]), DUPLEX: np.array(policy)}
+
+    def moments(self, scene: Scene) -> list[Moment]:
+        """The scene as it is heard, hop by hop."""
         model, options = self._model, self._options
         model.forget(0)
         caller, mind = Caller(self._activity), desks.mind(scene.said)
         clock, expected = caller.clock, mind.expected()
-        question = expected.kind == "yes-no"
         row = fresh = 0  # hops in the row; of them, those not listened to
-        states: hearing.Floats | None = None
-        heard: hearing.Floats | None = None
         meaning = np.zeros(384, np.float32)
+        ended: float | None = None
         guess: _Guess | None = None
-        alone: list[float] = []
-        policy: list[float] = []
+        out: list[Moment] = []
         for number, hop in enumerate(hearing.hops(scene.audio), 1):
             model.hear([0], hop[None])
             began = caller.hear(hop)
@@ -172,26 +198,18 @@ class Duplex:
                 row = fresh = min(_BEFORE + spoken, number)
                 model.begin([0], [Opening(scene.said.asked or expected.said, scene.said.agent_speaking, row)])
             if row and row <= model.most_hops and fresh >= (1 if clock.silence else 2):
-                found, before = model.listen([0]), states
-                heard, meaning, fresh = found[0][0], found[1][0], 0
-                states = heard.copy()
-                if clock.silence and before is not None:
-                    states[Heard.ENDED] = options.kept(states[Heard.ENDED], before[Heard.ENDED])
-            ended = hearing.ended(states, question) if states is not None else 0.0
+                found = model.listen([0])
+                meaning, fresh = found[1][0], 0
+                ended = hearing.ended(found[0][0], expected.kind == "yes-no")
             if guess is not None and (clock.speech_end - guess.until) * 1000 > options.tail_ms * RATE_HZ:
                 guess = None
-            likely = ended >= (options.guess if clock.silence else options.guess_speaking)
-            quiet = clock.silence_ms >= options.guess_ms
-            if states is not None and guess is None and (likely or quiet) and not fresh:
-                guess = _Guess(number * HOP_SAMPLES, self._complete(mind, ended, meaning))
-            alone.append(hearing.ended(heard, question) if heard is not None else 0.0)
-            if guess is not None and clock.silence:
-                over = options.evidence(ended, guess.complete) - options.asked(clock.silence_ms)
-                late = clock.silence_ms >= options.longest_ms and ended >= options.aside
-                policy.append(max(over, 0.0) if late else over)
-            else:
-                policy.append(_NEVER)
-        return {ENDED: np.array(alone), DUPLEX: np.array(policy)}
+            if ended is not None and guess is None and not fresh:
+                likely = ended >= (options.guess if clock.silence else options.guess_speaking)
+                if likely or clock.silence_ms >= options.guess_ms:
+                    guess = _Guess(number * HOP_SAMPLES, self._complete(mind, ended, meaning))
+            complete = guess.complete if guess is not None and clock.silence else None
+            out.append(Moment(ended or 0.0, complete, clock.silence_ms))
+        return out
 
     def _complete(self, mind: SkillMind, ended: float, meaning: hearing.Floats) -> float:
         gist = hearing.finished(lambda: self._model.gist([0])[0]).text
@@ -200,3 +218,11 @@ class Duplex:
             return reading.complete
         words = hearing.finished(lambda: self._model.words([0])[0]).text
         return mind.read(words).complete if words else 0.0
+
+
+def kept(moments: Sequence[Moment], options: EndOptions) -> list[float]:
+    """`ended` of every moment as the policy goes by it: through a silence, some of what was heard at its beginning."""
+    out: list[float] = []
+    for one in moments:
+        out.append(options.kept(one.ended, out[-1]) if out and one.silent else one.ended)
+    return out

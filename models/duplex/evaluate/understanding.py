@@ -91,16 +91,18 @@ class Duplex:
         self._model, self._scale = model, scale
 
     def take(self, audio: Pcm, said: Utterance, mind: SkillMind) -> Taken:
-        expected = mind.expected()
-        told = said.asked or expected.said
-        found = hearing.understand(self._model, audio, told, said.agent_speaking)
-        words = found.words if expected.words else found.gist
-        sure = float(found.states[Heard.ENDED])
-        heard = Understood(words, found.meaning, sure, self._scale.likely, self._scale.sure)
-        reading = mind.weigh(heard)
-        if not (expected.words or understood(reading)):  # as on a call, the mind gets the words
-            return Taken(found.words, lambda mind: mind.hear(found.words), heard, found.words)
+        told = said.asked or mind.expected().said
+        return taken(hearing.understand(self._model, audio, told, said.agent_speaking), mind, self._scale)
+
+
+def taken(found: hearing.Understanding, mind: SkillMind, scale: Scale) -> Taken:
+    """What `mind` is told of a turn that the model understood so: as on a call, the words where it is not sure."""
+    free = mind.expected().words
+    words = found.words if free else found.gist
+    heard = Understood(words, found.meaning, float(found.states[Heard.ENDED]), scale.likely, scale.sure)
+    if free or understood(mind.weigh(heard)):
         return Taken(words, lambda mind: mind.understand(heard), heard, found.words)
+    return Taken(found.words, lambda mind: mind.hear(found.words), heard, found.words)
 
 
 @dataclass(slots=True)
