@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -47,6 +48,13 @@ class Served:
                 stdin=subprocess.DEVNULL,
                 env=environment,
             )
+        try:
+            self._wait_ready(limit_s)
+        except BaseException:
+            self.kill()
+            raise
+
+    def _wait_ready(self, limit_s: float) -> None:
         end = time.monotonic() + limit_s
         while time.monotonic() < end:
             if self.process.poll() is not None:
@@ -57,7 +65,6 @@ class Served:
                         return
             except OSError:
                 time.sleep(0.05)
-        self.kill()
         raise ServerError(f"the server was not ready within {limit_s:g} s:\n{self.said()[-4000:]}")
 
     @property
@@ -129,6 +136,8 @@ class Served:
 @contextlib.contextmanager
 def served(home: Path, **settings: Any) -> Iterator[Served]:
     """A server with `settings` on top of loopback and free ports; stopped when the block is left."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server ends with whoever started it
     home.mkdir(parents=True, exist_ok=True)
     server = Served(home, settings)
     server.start()
