@@ -203,7 +203,7 @@ def test_a_turn_is_heard_ended_decided_and_answered_after_its_tool(line: Line) -
     assert mind.told[-1] == ("tool", "t1", "shipped")
     assert any(isinstance(event, Decided) and event.words == words.text for event in line.events)
     assert isinstance(line.until(lambda event: isinstance(event, WordsSpoken)), WordsSpoken)
-    assert line.longest_step_ms < 60
+    assert line.longest_step_ms < 100, "a step waited for what is computed beside it"
 
 
 @pytest.mark.figures
