@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from offhook import weights
@@ -41,6 +42,7 @@ from offhook.speech.contract import (
     TurnEnded,
     TurnStarted,
     Understood,
+    Vector,
     WordsHeard,
     WordsSpoken,
 )
@@ -569,6 +571,30 @@ def test_a_mind_that_answers_with_nonsense_ends_its_call_and_no_other(line: Line
     assert isinstance(done, Done) and (done.slot, done.exit) == (0, "failed") and "no act of a mind" in done.reason
     line.say(phone("Tell me a story."), 1)
     line.until(lambda event: isinstance(event, SpeechStarted) and event.slot == 1 and event.text == STORY)
+
+
+class OneBadRow(StandIn):
+    """Cannot listen to the row of slot 1."""
+
+    def listen(self, slots: Sequence[int]) -> tuple[npt.NDArray[np.float32], Vector]:
+        if 1 in slots:
+            raise ValueError("slot 1 is to take in no hop")
+        return super().listen(slots)
+
+
+@pytest.mark.parametrize("ears", [OneBadRow()])
+def test_a_row_that_fails_ends_its_own_call_and_no_other(line: Line, ears: StandIn) -> None:
+    answered(line, 0)
+    answered(line, 1)
+    ears.meant[0] = Meant(direction=QUESTION)
+    line.say(phone("I have a question."), 0)
+    line.say(phone("I have a question."), 1)
+    done = line.until(lambda event: isinstance(event, Done))
+    assert isinstance(done, Done) and (done.slot, done.exit) == (1, "failed") and "no hop" in done.reason
+    started = line.until(lambda event: isinstance(event, SpeechStarted) and event.slot == 0)
+    assert isinstance(started, SpeechStarted) and started.text == OFFER
+    line.run(0.5)
+    assert len(line.of(Done)) == 1
 
 
 def test_callers_who_speak_at_once_are_heard_in_one_batch(line: Line, ears: StandIn) -> None:

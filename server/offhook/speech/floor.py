@@ -191,6 +191,11 @@ class Floor:
         self.playout.hold()
         self.playout.abandon()
 
+    def fail(self, why: str) -> None:
+        """End the conversation here and now: it cannot be gone on with."""
+        self.close()
+        self.events.append(contract.Done(self.slot, "failed", why))
+
     # --- the caller's turn
 
     def turn_began(self) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
+import structlog
 
 from offhook.speech.contract import HOP_SAMPLES, Json, Persona
 from offhook.speech.conversing import Conversing
@@ -29,6 +30,8 @@ from offhook.speech.options import read_options
 from offhook.speech.turns import TurnOptions
 from offhook.speech.voice import Voice
 from offhook.speech.voiceactivity import VoiceActivity
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +136,33 @@ class DuplexModel(Conversing[DuplexListener]):
     def _work(self) -> None:
         listeners = [each.listener for _, each in self._held() if not each.listener.floor.done]
         before = [each for each in listeners if each.awaits]  # for them the threads have had their time
-        self._batch.work(listeners)
+        try:
+            self._batch.work(listeners)
+        except Exception:
+            if len(listeners) < 2:
+                raise  # the scheduler knows whose it is
+            self._work_apart(listeners)
         hurried = [each for each in listeners if each.awaits and each not in before]
         # What the threads have ready in a moment is said in this step rather than the next.
         until = time.perf_counter() + self._options.patience_ms / 1000
         self._collect()
         while any(each.awaits for each in hurried) and (left_s := until - time.perf_counter()) > 0:
             self._collect(left_s)
+
+    def _work_apart(self, listeners: Sequence[DuplexListener]) -> None:
+        """Work for one row at a time, to end the conversation of whichever fails and no other. Raises what the first
+        raised where all do: then it is no row's doing."""
+        failed: list[tuple[DuplexListener, Exception]] = []
+        for each in listeners:
+            try:
+                self._batch.work([each])
+            except Exception as error:
+                failed.append((each, error))
+        if len(failed) == len(listeners):
+            raise failed[0][1]
+        for each, error in failed:
+            _log.error("duplex.row_failed", slot=each.slot, why=f"{type(error).__name__}: {error}")
+            each.floor.fail(f"the speech model failed: {type(error).__name__}: {error}")
 
     def _listener(self, floor: Floor) -> DuplexListener:
         options = self._options
