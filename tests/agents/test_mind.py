@@ -223,6 +223,15 @@ def test_what_cannot_be_undone_is_not_done_on_a_no_or_a_goodbye(mind: SkillMind,
     assert not any(isinstance(act, UseTool) for act in mind.hear(no))
 
 
+@pytest.mark.parametrize("word", ["please", "okay, thanks", "yes"])
+def test_a_yes_to_a_question_that_was_not_heard_does_nothing_yet(mind: SkillMind, word: str) -> None:
+    asked = words_of(list(mind.hear("cancel order 4173")))
+    mind.interrupted("", asked)
+    assert words_of(again := list(mind.hear(word))) == asked and not any(isinstance(act, UseTool) for act in again)
+    mind.interrupted("Cancel order 4 1 7 3, is that", "right?")
+    assert any(isinstance(act, UseTool) for act in mind.hear(word))
+
+
 def test_a_request_said_in_two_breaths_is_one(mind: SkillMind) -> None:
     list(mind.hear("cancel order 4173"))
     used = next(act for act in mind.hear("yes") if isinstance(act, UseTool))

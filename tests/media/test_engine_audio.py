@@ -93,7 +93,7 @@ def test_flush_answers_what_reached_the_wire(
     talker.speak(tone(400, 2_000))
     until(lambda: talker.played > 3_200)
     played = pair[0].flush()
-    assert 3_200 < played < 6_400
+    assert 3_200 < played < 32_000
     ended = ears.wait(Talk, pair[0], count=2)
     assert not ended.began
     assert ended.cursor == played == talker.played
@@ -198,10 +198,12 @@ def test_a_slot_that_a_worker_marked_as_taken_can_be_bound(
 
 def test_the_slots_clock_runs_before_the_caller_is_heard(core: MediaCore, segment: SlotSegment, rows: Segment) -> None:
     port = core.open()
-    began = time.monotonic()
+    began_ms = port.clock_ms
     bound(core, segment, rows, port)
+    bound_ms = port.clock_ms
     until(lambda: int(rows.heard[0]) >= 8_000)
-    assert time.monotonic() - began == pytest.approx(0.5, abs=0.15)
+    least_ms, heard_ms, most_ms = port.clock_ms - bound_ms, int(rows.heard[0]) / 16, port.clock_ms - began_ms
+    assert least_ms - 61 <= heard_ms <= most_ms + 21
     assert int(rows.missing[0]) == int(rows.heard[0])
 
 
@@ -211,9 +213,8 @@ def test_a_caller_that_falls_silent_is_concealed_and_then_missing(
     port = core.open()
     port.remote(phone.remote())
     bound(core, segment, rows, port)
-    for _ in range(10):
+    for _ in range(10):  # at once: a pause of this process would be concealed too
         phone.say(port)
-        time.sleep(0.02)
     before = int(rows.missing[0])
     until(lambda: int(rows.missing[0]) > before + 3_200)
     assert 0 < int(rows.concealed[0]) <= 960  # 60 ms

@@ -28,14 +28,15 @@ def test_both_tracks_lie_on_the_media_clock_to_the_sample(
     talker.speak(np.full(8_000, 8_000, np.int16))  # 500 ms
     began, ended = ears.wait(Talk, one, 1), ears.wait(Talk, one, 2)
     until(lambda: one.clock_ms > ended.clock_ms + 100)
-    end_ms = one.clock_ms
+    asked_ms = one.clock_ms
     one.stop_recording()
+    stopped_ms = one.clock_ms
     other.stop_recording()
     for port in pair:
         ears.wait(RecordClosed, port)
 
     said = track(tmp_path / "a1.wav")
-    assert len(said) / 8 == pytest.approx(end_ms, abs=40)
+    assert asked_ms - 40 <= len(said) / 8 <= stopped_ms + 40
     where = loud(said, 4_000)
     delay = 39 / 2  # of the filter, 2.44 ms
     assert where[0] == pytest.approx(began.clock_ms * 8 + delay, abs=2)
@@ -71,11 +72,11 @@ def test_a_late_packet_still_gets_its_place(core: MediaCore, ears: Ears, tmp_pat
         port.remote(phone.remote())
         port.record(tmp_path / "c.wav", tmp_path / "a.wav")
         seq, timestamp = phone.seq, phone.timestamp
-        for n in range(12):
+        for n in range(12):  # all at once: packets that come early wait, so that no pause of this process is lateness
             phone.seq, phone.timestamp = (seq + n) % 2**16, (timestamp + 160 * n) % 2**32
             if n != 5:
                 phone.say(port)
-            time.sleep(0.02)
+        until(lambda: port.counters().lost == 1)
         phone.seq, phone.timestamp = (seq + 5) % 2**16, (timestamp + 800) % 2**32
         phone.say(port, bytes([0x80]) * 160)  # 32124, 140 ms too late
         until(lambda: port.counters().late == 1)
@@ -92,19 +93,17 @@ def test_a_stream_that_stays_late_is_placed_anew(core: MediaCore, ears: Ears, tm
         port = core.open()
         port.remote(phone.remote())
         port.record(tmp_path / "c.wav", tmp_path / "a.wav")
-        sent_ms = []
-        for n in range(120):
-            if n == 20:
-                time.sleep(0.3)  # from here on its packets take 300 ms longer, or its clock stood still
-            phone.say(port, bytes([0x80]) * 160 if n in (5, 115) else b"\xff" * 160)
-            sent_ms.append(port.clock_ms)
-            time.sleep(0.02)
+        began, began_ms = time.monotonic(), port.clock_ms
+        for n in range(170):
+            late_s = 0.3 if n >= 20 else 0.0  # from there on its packets take 300 ms longer, or its clock stood still
+            time.sleep(max(0.0, began + 0.02 * n + late_s - time.monotonic()))
+            phone.say(port, bytes([0x80]) * 160 if n in (5, 150) else b"\xff" * 160)
         port.close()
         ears.wait(RecordClosed, port)
     heard = track(tmp_path / "c.wav")
     where = loud(heard, 30_000)
-    assert where[0] / 8 == pytest.approx(sent_ms[5] - 20, abs=30)
-    assert where[-1] / 8 == pytest.approx(sent_ms[115], abs=60)
+    assert where[0] / 8 == pytest.approx(began_ms + 5 * 20 - 20, abs=40)
+    assert where[-1] / 8 == pytest.approx(began_ms + 150 * 20 + 300, abs=60)
 
 
 def test_a_caller_that_speaks_faster_than_time_makes_no_longer_track(
@@ -131,9 +130,11 @@ def test_a_pause_is_a_hole_and_keeps_the_clock(
     one.record(tmp_path / "c.wav", tmp_path / "a.wav")
     one.play(core.load_prompt(np.full(800, 8_000, np.int16), 8_000), loop=True)
     until(lambda: one.clock_ms > 300)
+    pausing = one.clock_ms
     one.pause_recording()
     paused = one.clock_ms
     until(lambda: one.clock_ms > paused + 300)
+    resuming = one.clock_ms
     one.resume_recording()
     resumed = one.clock_ms
     until(lambda: one.clock_ms > resumed + 200)
@@ -143,8 +144,8 @@ def test_a_pause_is_a_hole_and_keeps_the_clock(
     hole = np.flatnonzero(np.diff(loud(said, 4_000)) > 1)
     assert len(hole) == 1
     where = loud(said, 4_000)
-    assert where[hole[0]] / 8 == pytest.approx(paused, abs=41)
-    assert where[hole[0] + 1] / 8 == pytest.approx(resumed, abs=41)
+    assert pausing - 41 <= where[hole[0]] / 8 <= paused + 41
+    assert resuming - 41 <= where[hole[0] + 1] / 8 <= resumed + 41
 
 
 def test_a_recording_that_cannot_begin_says_why(pair: tuple[Port, Port], tmp_path: Path) -> None:

@@ -319,6 +319,7 @@ def test_a_model_that_fails_with_everyone_is_broken(media: Core) -> None:
     room.join(1)
     with pytest.raises(ModelBroken, match="every slot"):
         room.pass_ms(500)
+    assert room.events == [] and room.scheduler.in_use == 2, "no call is given up that another worker can take over"
 
 
 def test_a_persona_the_model_refuses_is_unfit_and_the_slot_stays_free(media: Core) -> None:

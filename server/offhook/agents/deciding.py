@@ -283,6 +283,9 @@ def _answer(desk: Desk, state: State, words: str, meaning: Meaning) -> Move | No
         return _courtesy(desk, state, words, meaning) or _switch(desk, state, words, meaning)
     if answer is None:
         return _courtesy(desk, state, words, meaning) or _switch(desk, state, words, meaning)
+    if answer and state.asked in (Asked.FACT_RIGHT, Asked.SKILL_RIGHT) and _hardly_heard(desk, state):
+        # What was not heard read back is not what they say yes to: a "please" may belong to what was said before.
+        return [Decide("ask", name or None, {"unheard": True}), Say(pick_up(desk, state))], state
     decide = Decide("skill", name or None, {"asked": state.asked.value, "answer": answer})
     fresh = dataclasses.replace(state, misses=0)
     if state.asked is Asked.PERSON:
@@ -304,6 +307,11 @@ def _answer(desk: Desk, state: State, words: str, meaning: Meaning) -> Move | No
     fact = skill.needs.get(state.fact or "") if skill else None
     say = desk.fill(fact.again or fact.ask, state) if fact else sentences.WHAT_ELSE
     return [decide, Say(say)], dataclasses.replace(fresh, facts=facts, asked=Asked.FACT)
+
+
+def _hardly_heard(desk: Desk, state: State) -> bool:
+    """Whether more of the open question was cut off than was said."""
+    return 2 * len(state.unsaid.split()) > len(question(desk, state).split())
 
 
 def _fact(desk: Desk, state: State, words: str, meaning: Meaning) -> Move | None:

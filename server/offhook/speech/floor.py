@@ -153,7 +153,7 @@ class Floor:
         self.persona = persona
         self.parts = parts
         self.post = post
-        self.thinking = Thinking(persona, factory, parts.minds, post)
+        self.thinking = Thinking(persona, factory, parts.minds, post, lambda answer: answer != self._answer)
         self.clock = TurnClock(parts.turns)
         self.playout = Playout(RATE_HZ * parts.turns.lead_ms // 1000)
         self.turn = Turn()
@@ -166,6 +166,8 @@ class Floor:
         self.said = ""
         """The agent's newest utterance."""
         self.done = False
+        self.before_done: Callable[[], None] = lambda: None
+        """Called when all is said and done, before that is told."""
         self.hop_began_s = time.perf_counter()
         """When the newest hop was taken up."""
         self._voice = voice
@@ -435,6 +437,7 @@ class Floor:
                 self.events.append(contract.WordsSpoken(self.slot, said.number, said.text, change.end))
         cut, self._cut = self._cut, False
         if self._finish and not self.playout.pending and not self._waiting.calls:
+            self.before_done()
             self.done = True
             self.thinking.close()
             self.events.append(contract.Done(self.slot, self._finish.exit, self._finish.reason))

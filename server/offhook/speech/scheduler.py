@@ -355,7 +355,7 @@ class Scheduler:
             self._failures = 0
             return [(step, hop.mask)]
         steps: list[tuple[Step, Flags]] = []
-        failed = 0
+        failed: list[tuple[int, Exception]] = []
         give_up_ns = self._clock_ns() + int(ISOLATION_LIMIT_S * 1e9)
         for row in rows:
             mask = np.arange(self.slots) == row
@@ -364,14 +364,15 @@ class Scheduler:
             except ModelBroken:
                 raise
             except Exception as error:
-                failed += 1
-                self._fail(row, error)
+                failed.append((row, error))
             if self._clock_ns() > give_up_ns:
                 raise ModelBroken(f"the model fails, and slot by slot takes over {ISOLATION_LIMIT_S:.0f} s")
-        if failed == len(rows):
+        if len(failed) == len(rows):
             self._failures += 1
-            if failed > 1 or self._failures >= FAILURES_LIMIT:
+            if len(failed) > 1 or self._failures >= FAILURES_LIMIT:  # no row's doing: another worker takes them over
                 raise ModelBroken("the model fails with every slot it is stepped with")
+        for row, reason in failed:
+            self._fail(row, reason)
         return steps
 
     def _drop_others(self, step: Step, generation: npt.NDArray[np.int64]) -> None:

@@ -62,13 +62,20 @@ class Thinking:
     """One mind and the calls that wait for it."""
 
     def __init__(
-        self, persona: Persona, factory: MindFactory, executor: Executor, post: Callable[[Result], None]
+        self,
+        persona: Persona,
+        factory: MindFactory,
+        executor: Executor,
+        post: Callable[[Result], None],
+        void: Callable[[int], bool] = lambda answer: False,
     ) -> None:
-        """`post` is called from a thread of `executor`. Every `ask` ends in one `Thought` or one `MindFailed`."""
+        """`post` and `void` are called from a thread of `executor`; `void`: whether what is said to an answer of that
+        number is not said any more. Every `ask` ends in one `Thought` or one `MindFailed`."""
         self._persona = persona
         self._factory = factory
         self._executor = executor
         self._post = post
+        self._void = void
         self._mind: Mind | None = None
         self._waiting: deque[tuple[int, str, Call]] = deque()
         self._running = False
@@ -125,11 +132,17 @@ class Thinking:
         if self._mind is None:
             self._mind = self._factory(self._persona)
             self._tell(MindReady(_texts(self._mind.vocabulary()), _texts(self._mind.phrases())))
+        said: list[str] = []
         for act in call(self._mind) or ():
             if self._closed:
                 return
             _check(act)
+            if isinstance(act, Say):
+                said.append(act.text)
             self._tell(ActMade(answer, words, act))
+        if said and self._void(answer):
+            # The caller has spoken on meanwhile. Should they have heard a part, the floor tells so right behind this.
+            self._mind.interrupted("", " ".join(said))
         expected = self._mind.expected() if isinstance(self._mind, UnderstandingMind) else None
         self._tell(Thought(self._mind.memo(), expected))
 

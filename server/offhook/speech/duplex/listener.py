@@ -61,6 +61,8 @@ class RowLimits:
 
     most: int
     """What it can hold."""
+    spare: int = 0
+    """Of them, those kept for the silence in which it is seen whether a turn that filled the rest is over."""
     at_once: int = 1
     """What is taken in together while the caller speaks on."""
     long: int = 75
@@ -87,6 +89,7 @@ class DuplexListener:
 
     def __init__(self, floor: Floor, options: EndOptions, scale: Scale, rows: RowLimits, guesses: Guesses) -> None:
         self.floor = floor
+        floor.before_done = self._write_down
         self.fresh: Pcm | None = None
         """The newest hop, until it is taken by whoever computes."""
         self._options = options
@@ -117,7 +120,7 @@ class DuplexListener:
         if self._open or self._opening:
             self._unheard += 1
             self._length += 1
-            self._full |= self._open and self._length >= self._rows.most
+            self._full |= self._open and self._length >= self._rows.most - self._rows.spare
 
     def began(self) -> None:
         self._write_down()  # as far as it came: the row is wanted
@@ -159,7 +162,8 @@ class DuplexListener:
     def due(self) -> bool:
         """There is something to listen to, and nothing being written from what was."""
         writing = self._guess is not None and self._guess.stage is Stage.WRITING
-        if not self._open or not self._clock.in_turn or writing or self._full:
+        full = self._full and not (self._clock.silence and self._length <= self._rows.most)
+        if not self._open or not self._clock.in_turn or writing or full:
             return False
         flowing = not self._clock.silence and not self.floor.turn.broke_in
         return self._unheard >= (self._rows.at_once if flowing else 1)
@@ -221,6 +225,8 @@ class DuplexListener:
         ready = guess if guess is not None and guess.stage is Stage.READY else None
         if ready is not None and self._full and (clock.silence_ms < options.settled_ms or self._outlived(ready)):
             self._settle(ready)
+        elif ready is not None and self._overdue and _wordless(ready) and not self._before:
+            self._dismiss("no words")
         elif ready is not None and self._overdue:
             self._end(ready, ended, f"a turn of {self.floor.parts.turns.longest_turn_ms} ms")
         elif clock.silence and self._judged(ready, states, ended):
@@ -245,7 +251,7 @@ class DuplexListener:
             return False
         elif verdict is Verdict.ASIDE:
             self._dismiss(f"not meant for the agent, ended {ended:.0%}")
-        elif guess.told is not Told.MEANING and not guess.writing.text and not self._before:
+        elif _wordless(guess) and not self._before:
             self._dismiss("no words")
         else:
             figures = f"ended {ended:.0%}, complete {guess.complete:.0%}"
@@ -308,7 +314,8 @@ class DuplexListener:
 
     def _settle(self, guess: Guess) -> None:
         """The row is long enough and the caller speaks on: keep what it holds, and begin another."""
-        self._before.append(Stretch(guess.writing.text, guess.meaning))
+        if not _wordless(guess):
+            self._before.append(Stretch(guess.writing.text, guess.meaning))
         self._guess, self._full = None, False
         since = (self.floor.now - guess.until) // HOP_SAMPLES
         self._begin_row(min(max(1, since), self._rows.most // 2))
@@ -359,6 +366,11 @@ class DuplexListener:
         self._open = self._opening = False
         self._length = self._unheard = 0
         self._states = self._meaning = None
+
+
+def _wordless(guess: Guess) -> bool:
+    """Words were looked for, and there were none."""
+    return guess.told is not Told.MEANING and not guess.writing.text
 
 
 def _look(thinking: Thinking, heard: Understood, told: Told) -> tuple[Reading | None, tuple[str, ...]]:

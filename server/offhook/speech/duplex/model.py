@@ -82,7 +82,7 @@ class DuplexModel(Conversing[DuplexListener]):
         self.guesses = Guesses()
         """Answers made ready before the end of a turn was sure."""
         self._options = options
-        self._rows = RowLimits(listening.most_hops, max(1, options.listen_hops))
+        self._rows = RowLimits(listening.most_hops, listening.most_hops // 10, max(1, options.listen_hops))
         self._listening = listening
         self._batch = Batch(listening, options.budget_ms, self.times)
         self._warm: dict[int, int] = {}  # hops that rehearsals have put into rows
@@ -160,9 +160,10 @@ class DuplexModel(Conversing[DuplexListener]):
                 failed.append((each, error))
         if len(failed) == len(listeners):
             raise failed[0][1]
-        for each, error in failed:
-            _log.error("duplex.row_failed", slot=each.slot, why=f"{type(error).__name__}: {error}")
-            each.floor.fail(f"the speech model failed: {type(error).__name__}: {error}")
+        for each, reason in failed:
+            why = f"the speech model failed: {type(reason).__name__}: {reason}"
+            _log.error("duplex.row_failed", slot=each.slot, why=why)
+            each.floor.fail(why)
 
     def _listener(self, floor: Floor) -> DuplexListener:
         options = self._options
