@@ -26,7 +26,7 @@ import numpy as np
 from offhook.calls.caller import CallerError, Line, Phone
 from offhook.speech.contract import RATE_HZ
 from offhook.telemetry import logs
-from served import Served, served
+from served import Served, plainly, served
 
 TICK_HZ = os.sysconf("SC_CLK_TCK")
 
@@ -173,4 +173,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with plainly():
+        main()

@@ -77,8 +77,11 @@ def speech(seconds: float = 30.0) -> Pcm:
 
 def in_process(arguments: argparse.Namespace, options: Mapping[str, Json]) -> Generator[Served, None, None]:
     """The scheduler and the model here, for each number of calls."""
-    model = slots_only.load(arguments.model, arguments.slots, options)
-    persona = _persona(arguments.agent)
+    try:
+        model = slots_only.load(arguments.model, arguments.slots, options)
+        persona = _persona(arguments.agent)
+    except (ValueError, ImportError, AttributeError, OSError, RuntimeError) as error:
+        raise SystemExit(f"{arguments.model} does not load: {error}") from None
     said = speech()
     for offered in arguments.offered:
         yield slots_only.serve(model, persona, offered, arguments.seconds, said)
@@ -86,22 +89,30 @@ def in_process(arguments: argparse.Namespace, options: Mapping[str, Json]) -> Ge
 
 def over_sip(arguments: argparse.Namespace, options: Mapping[str, Json]) -> Generator[Served, None, None]:
     """A server of our own, and real calls to it."""
+    from offhook.calls.caller import CallerError
     from offhook.telemetry import logs
-    from served import served
+    from served import plainly, served
 
     logs.configure("warning")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
     with tempfile.TemporaryDirectory(prefix="offhook-") as home:
         plan = Path(home) / "plan.yaml"
         plan.write_text(PLAN, encoding="utf-8")
-        with served(
-            Path(home),
-            dialplan=str(plan),
-            speech={"model": arguments.model, "slots": arguments.slots, "options": dict(options)},
-            limits={"calls": max(arguments.offered) + 1},
-        ) as server:
+        with (
+            plainly(),
+            served(
+                Path(home),
+                dialplan=str(plan),
+                speech={"model": arguments.model, "slots": arguments.slots, "options": dict(options)},
+                limits={"calls": max(arguments.offered) + 1},
+            ) as server,
+        ):
             for offered in arguments.offered:
-                yield asyncio.run(ring(server, offered, arguments.seconds))
+                try:
+                    one = asyncio.run(ring(server, offered, arguments.seconds))
+                except CallerError as error:
+                    raise SystemExit(f"the calls could not be placed: {error}") from None
+                yield one
                 server.wait_idle()
 
 

@@ -35,7 +35,7 @@ from offhook.calls.caller import CallerError, Line, Phone
 from offhook.speech.contract import HOP_SAMPLES, RATE_HZ, Pcm
 from offhook.speech.slots import RING_SAMPLES, Segment
 from offhook.telemetry import logs
-from served import Served, ServerError, served
+from served import Served, ServerError, plainly, served
 
 PERIOD = 8192
 """Samples of a marker at 16 kHz: 512 ms. A stretch of that length is looked at: a marker turned round is still it."""
@@ -356,4 +356,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with plainly():
+        main()

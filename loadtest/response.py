@@ -24,7 +24,7 @@ from pathlib import Path
 import sidebyside
 from offhook.calls.caller import Phone, Report, Saying, Script, Turn, converse
 from offhook.telemetry import logs
-from served import Served, served
+from served import Served, plainly, served
 
 SPEECH = Path(__file__).resolve().parent / "speech"
 
@@ -88,9 +88,9 @@ def figures(reports: list[Report]) -> dict[str, float | int]:
 def _compare(arguments: argparse.Namespace) -> int:
     models = [name.strip() for name in arguments.compare.split(",") if name.strip()]
     found = asyncio.run(sidebyside.compare(models, conversations(), arguments.turns, arguments.json))
+    print(json.dumps(found.as_json()) if arguments.json else sidebyside.table(found))
     if arguments.plot is not None:
         sidebyside.plot(found, arguments.plot)
-    print(json.dumps(found.as_json()) if arguments.json else sidebyside.table(found))
     return 1 if any(side.failed_calls for side in found.sides) else 0
 
 
@@ -126,4 +126,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with plainly():
+        main()

@@ -148,6 +148,15 @@ def served(home: Path, **settings: Any) -> Iterator[Served]:
             server.stop()
 
 
+@contextlib.contextmanager
+def plainly() -> Iterator[None]:
+    """For programs: where there is no server to measure, a sentence says so, and no traceback."""
+    try:
+        yield
+    except ServerError as error:
+        raise SystemExit(str(error)) from None
+
+
 def free_port(kind: socket.SocketKind) -> int:
     """A port of 127.0.0.1 that was free a moment ago."""
     with socket.socket(socket.AF_INET, kind) as probe:

@@ -68,6 +68,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--light", type=Path, metavar="FILE", help="a checkpoint without what the optimiser remembers")
     chosen = parser.parse_args(arguments)
+    if not (chosen.run / "checkpoint.pt").is_file():
+        parser.error(f"{chosen.run} holds no checkpoint.pt; `python -m models.duplex.train` writes one")
     state = torch.load(chosen.run / "checkpoint.pt", map_location="cpu", weights_only=True)
     plan = state["plan"]
     chosen.out.mkdir(parents=True, exist_ok=True)
@@ -84,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
     size = (chosen.out / "adapter.safetensors").stat().st_size
     print(f"{chosen.out / 'adapter.safetensors'}: {size / 1e6:.1f} MB after {state['seen']:,} turns")
     if chosen.light:
-        del state["optimiser"]
+        state.pop("optimiser", None)  # a light one has none
         state["learnt"] = {name: value.half() for name, value in state["learnt"].items()}
         torch.save(state, chosen.light)
     return 0

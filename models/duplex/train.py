@@ -31,10 +31,12 @@ from torch.utils.data import DataLoader
 from models.duplex.batches import Batches
 from models.duplex.checking import Check, check
 from models.duplex.curves import draw
+from models.duplex.data.shards import shard_numbers
 from models.duplex.frozen import Frozen
 from models.duplex.losses import judge, judge_listening
 from models.duplex.memory import Memory, Pair
 from models.duplex.model import Batch, Duplex
+from offhook.weights import WeightsMissing
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +236,12 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(chosen.threads)
     plan = Plan(samples=chosen.samples, think=chosen.think, room=chosen.room, rank=chosen.rank, seed=chosen.seed)
-    trainer = Trainer(plan, chosen.data, chosen.out, chosen.device, chosen.memory)
+    if not (shard_numbers(chosen.data, "train") and shard_numbers(chosen.data, "dev")):
+        parser.error(f"{chosen.data} holds no speech to learn from; make some with `python -m models.duplex.data`")
+    try:
+        trainer = Trainer(plan, chosen.data, chosen.out, chosen.device, chosen.memory)
+    except WeightsMissing as missing:
+        parser.error(str(missing))
     (chosen.out / "plan.json").write_text(json.dumps(asdict(plan), indent=1))
     done = trainer.run(chosen.minutes * 60, chosen.every * 60, Console())
     print("done" if done else "stopped for now; run again to go on")

@@ -43,10 +43,10 @@ def dialled(call: Kept) -> tuple[str, str]:
     return entry.event.exit, entry.event.cause
 
 
-async def said_back(line: Line) -> None:
+async def said_back(line: Line, seconds: float = 1.5) -> None:
     """Say a tone and hear it come back from the far end."""
     line.ear.forget()
-    saying = asyncio.create_task(line.say(tone(1.5)))
+    saying = asyncio.create_task(line.say(tone(seconds)))
     await hears(line, "the tone, said back by the far end", 5.0)
     await saying
 
@@ -133,8 +133,7 @@ async def test_the_caller_is_answered_only_when_the_far_end_is_and_the_limit_end
 ) -> None:
     async with far_end("answers", tmp_path) as far, Phone.plugged_in(name="d-limit") as phone:
         async with phone.ring(echo.uri("202")) as line:
-            await falls_silent(line, 300)
-            await said_back(line)
+            await said_back(line, 0.4)
             await line.far_end_hangs_up(20.0)
         await far.done()
     kept = await over(echo, "d-limit")

@@ -40,9 +40,9 @@ async def test_what_was_recorded_until_the_kill_plays_and_the_call_is_listed_as_
         heard_ms = await hears(line, "the echo")
         await line.until(lambda: line.ear.now_ms - heard_ms > 2500, 20.0)
         worker = server.worker_pid
-        server.kill()
         # The server's clock began when the INVITE came: a little after ours did.
         talked_ms = line.port.clock_ms - line.rung_at_ms
+        server.kill()
         saying.cancel()
         await asyncio.gather(saying, return_exceptions=True)
 
@@ -52,7 +52,7 @@ async def test_what_was_recorded_until_the_kill_plays_and_the_call_is_listed_as_
         pcm, rate_hz = soundfile.read(call.folder / name, dtype="int16")
         missing_ms = talked_ms - len(pcm) * 1000 / rate_hz
         print(f"{name}: {len(pcm) / rate_hz:.2f} s, {missing_ms:.0f} ms missing of {talked_ms / 1000:.2f} s")
-        assert -100 <= missing_ms <= 1500
+        assert -300 <= missing_ms <= 1500
         assert tone_ms(call.folder / name) >= 1000
         assert np.abs(pcm[-rate_hz // 2 :].astype(np.int32)).max() > 1000, "no sound in the last half second"
 

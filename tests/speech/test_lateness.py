@@ -198,6 +198,33 @@ def test_calls_are_refused_while_something_else_has_the_machine_and_taken_again_
     assert room.scheduler.capacity == 12 == join_all_that_are_taken(room)
 
 
+def test_steps_without_work_and_work_that_could_wait_say_nothing_of_the_price_of_a_call(media: Core) -> None:
+    room, model = priced(media, row_ms=15.0)
+    assert room.scheduler.capacity == 4
+    room.join(0)
+
+    def seldom(hop: Hop, step: Step) -> None:
+        working = len(model.hops) % 4 == 0  # a caller who mostly listens, and an agent who writes at leisure
+        room.clock.now += (40 if working else -14) * MS
+        step.rows, step.spare_ms = (1, 40.0) if working else (0, 0.0)
+
+    model.on_step = seldom
+    for _ in range(5):
+        room.pass_ms(1000)
+        room.scheduler.review()
+    assert room.scheduler.capacity == 4 == join_all_that_are_taken(room)
+
+
+def test_after_calls_that_were_late_one_is_taken_again_where_the_rehearsal_promised_one(media: Core) -> None:
+    room, model = priced(media)
+    room.join(0)
+    model.row_ms = 200.0
+    room.pass_ms(3000)
+    assert room.scheduler.can_admit() == "too slow"
+    room.scheduler.release(0, "hung up")
+    assert room.scheduler.capacity == 1 and room.scheduler.can_admit() == ""
+
+
 def test_one_step_that_was_held_up_does_not_turn_the_next_caller_away(media: Core) -> None:
     room, model = priced(media)
     room.join(0)

@@ -69,6 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     lines = _lines(given.lines)
     if not lines:
         parser.error(f"--lines fits none of {'; '.join(hearing.LINES)}")
+    if given.json and given.json != "-" and not Path(given.json).absolute().parent.is_dir():
+        parser.error(f"--json {given.json}: there is no such folder")
     if given.into is not None:
         try:
             put_into(given.into.read_text(encoding="utf-8"), "")
@@ -86,15 +88,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(report.as_markdown())
     if given.into is not None:
         given.into.write_text(put_into(given.into.read_text(encoding="utf-8"), report.as_markdown()), encoding="utf-8")
+    if given.json == "-":
+        print(report.as_json())
+    elif given.json:
+        Path(given.json).write_text(report.as_json() + "\n", encoding="utf-8")
     if given.plots is not None:
         from models.duplex.evaluate.plots import draw  # slow to import, and not wanted by most
 
         for file in draw(report, given.plots, given.run):
             print(f"\n{file}")
-    if given.json == "-":
-        print(report.as_json())
-    elif given.json:
-        Path(given.json).write_text(report.as_json() + "\n", encoding="utf-8")
     return 0
 
 

@@ -202,7 +202,7 @@ class VirtualCalls:
     ) -> Course:
         """A call over `audio`, heard by the duplex model (its slot 0)."""
         model.forget(0)
-        rows = RowLimits(model.most_hops, 2)
+        rows = RowLimits(model.most_hops, spare=model.most_hops // 10, at_once=2)
         batch = Batch(model, _ALL_DAY_MS, self._parts.times)
 
         def listener(floor: Floor) -> DuplexListener:
@@ -216,7 +216,7 @@ class VirtualCalls:
         mind: Talker,
         persona: Persona,
         audio: Pcm,
-        work: Callable[[L], None],
+        work: Callable[[L], object],
     ) -> Course:
         self._posted.clear()
         call: Conversation[L] = Conversation(

@@ -77,6 +77,11 @@ class Step:
     generation: npt.NDArray[np.int64] | None = None
     """[slots]: the admission that each row's audio, cut and events are for; what is for another than the present one is
     dropped. None: all of it is for those whom the step's hop was of."""
+    rows: int | None = None
+    """Rows that there was work for, where a row may well have none: a step's time is the price of these. None: as many
+    as the hop has."""
+    spare_ms: float = 0.0
+    """Of the step's time, what was spent on work that could have waited, and would have with more calls."""
 
 
 # --- events: what a step reports ------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import os
 import queue
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
 import numpy as np
@@ -29,6 +30,14 @@ _log = structlog.get_logger(__name__)
 
 
 L = TypeVar("L", bound=Listener)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a step has done for all slots together; see `contract.Step`."""
+
+    rows: int
+    spare_ms: float
 
 
 class Conversing(abc.ABC, Generic[L]):
@@ -60,8 +69,9 @@ class Conversing(abc.ABC, Generic[L]):
     def _check_language(self, language: str) -> None:
         """Raises ValueError with a sentence where `language` is not one it understands."""
 
-    def _work(self) -> None:
+    def _work(self) -> Work | None:
         """What is done in a step for all slots together, between hearing and speaking."""
+        return None
 
     def admit(self, slot: int, persona: Persona) -> None:
         """Begin a conversation; the mind is made in the background, and a mind that fails ends it with `Done`."""
@@ -107,13 +117,15 @@ class Conversing(abc.ABC, Generic[L]):
         for slot, conversation in self._held():
             if hop.mask[slot]:
                 conversation.hear(hop.audio[slot], int(hop.missing[slot]))
-        self._work()
+        work = self._work()
         step = Step(
             audio=np.zeros((self.slots, self._room), np.int16),
             samples=np.zeros(self.slots, np.int32),
             cut=np.zeros(self.slots, np.bool_),
             speaking=np.zeros(self.slots, np.bool_),
         )
+        if work is not None:
+            step.rows, step.spare_ms = work.rows, work.spare_ms
         for slot, conversation in self._held():
             spoken = conversation.speak(int(hop.played[slot]), step.audio[slot])
             step.samples[slot], step.cut[slot], step.speaking[slot] = spoken

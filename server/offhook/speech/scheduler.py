@@ -99,7 +99,8 @@ class Scheduler:
         self._lateness = Timings(8192)
         self._tick_lateness = Timings(1024)  # of a tick's latest row: many rows in one late tick are one stall
         self._step_times = Timings(1024)
-        self._rows_stepped = Timings(1024)  # not a time, but wanted over the same horizon
+        self._prices = Timings(1024)  # of steps there was work in, without what could have waited
+        self._rows_priced = Timings(1024)  # not a time, but wanted over the same horizon
         self._rehearsed: list[tuple[int, float]] = [(0, 0.0)]
         self._rehearsed_ns = self._regrouped_ns = clock_ns()
         self._rest_s = HORIZON_S  # until the next rehearsal
@@ -125,8 +126,11 @@ class Scheduler:
     def capacity(self) -> int:
         """Conversations that can be held on time as things are: from a rehearsal, and the steps of the last seconds."""
         now_s = self._clock_ns() / 1e9
-        rows, times_ms = self._rows_stepped.recent(now_s), self._step_times.recent(now_s)
-        held = calls_held(cost_of(self._rehearsed, rows, times_ms), self.limit, self.hints.phases)
+        rows, prices_ms = self._rows_priced.recent(now_s), self._prices.recent(now_s)
+        held = calls_held(cost_of(self._rehearsed, rows, prices_ms), self.limit, self.hints.phases)
+        if not self.in_use:  # what troubled calls that are over is no reason to take none
+            nothing: npt.NDArray[np.float64] = np.zeros(0)
+            return max(held, calls_held(cost_of(self._rehearsed, nothing, nothing), min(1, self.limit)))
         lateness = self._tick_lateness.recent(now_s)
         if len(lateness) >= WATCHED_TICKS and float(np.percentile(lateness, 95)) > LATE_LIMIT_MS:
             held = min(held, self.in_use)
@@ -334,9 +338,12 @@ class Scheduler:
         ended_ns = self._clock_ns()
         self.ledger.spent(Cause.STEP, began_ns, ended_ns)
         self._counts["steps"] += 1
+        took_ms = (ended_ns - began_ns) / 1e6
         if rows:
-            self._step_times.add((ended_ns - began_ns) / 1e6, ended_ns / 1e9)
-            self._rows_stepped.add(float(rows), ended_ns / 1e9)
+            self._step_times.add(took_ms, ended_ns / 1e9)
+        if priced := rows if step.rows is None else step.rows:
+            self._prices.add(max(0.0, took_ms - step.spare_ms), ended_ns / 1e9)
+            self._rows_priced.add(float(priced), ended_ns / 1e9)
         shape = step.audio.shape
         if len(shape) != 2 or shape[0] != self.slots or step.audio.dtype != np.int16:
             raise ModelBroken(f"the model's step has audio {step.audio.dtype} {shape}, not int16 [slots, n]")

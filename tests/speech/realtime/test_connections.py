@@ -7,6 +7,7 @@ import logging
 import ssl
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,14 @@ def failed(line: Line, limit_s: float = 20.0) -> str:
     assert isinstance(done, Done) and done.exit == "failed", done
     assert done.reason.startswith("the realtime service at 127.0.0.1:"), done.reason
     return done.reason
+
+
+def comes(line: Line, wanted: Callable[[], bool], limit_s: float = 20.0) -> None:
+    """Run until `wanted`."""
+    end = line.now + limit_s * RATE_HZ
+    while not wanted():
+        assert line.now < end
+        line.run(0.1)
 
 
 def greeted(line: Line) -> None:
@@ -94,7 +103,7 @@ def test_a_second_break_ends_the_call(ring: Rings) -> None:
 def test_what_the_caller_was_saying_when_the_connection_broke_is_said_again(ring: Rings) -> None:
     silent = Answer(silent=True)
     with far_end(silent, Answer("Nine to six.", 0.6)) as far:
-        line = ring(far, answer_ms=700, transcribe="")
+        line = ring(far, answer_ms=2_000, transcribe="")
         greeted(line)
         line.say(saying("when are you open"))
         line.until(lambda e: isinstance(e, WordsSpoken) and "Nine" in e.text)
@@ -112,8 +121,8 @@ def test_a_tool_that_is_running_when_the_connection_breaks_is_answered_on_the_ne
         wanted = line.until(lambda e: isinstance(e, ToolWanted))
         line.run(0.3)
         far.cut()
-        line.run(1.0)
-        assert isinstance(wanted, ToolWanted) and len(far.headers) == 2
+        comes(line, lambda: len(far.headers) == 2)
+        assert isinstance(wanted, ToolWanted)
         line.model.deliver(0, ToolResult(wanted.id, True, {"status": "packing"}))
         line.until(lambda e: isinstance(e, WordsSpoken) and "packed" in e.text)
         assert len(line.of(ToolWanted)) == 1 and not far.refused
@@ -168,10 +177,10 @@ def test_more_sound_than_anybody_would_hear_ends_the_call(ring: Rings) -> None:
 def test_an_answer_that_never_comes_ends_the_call_after_a_second_try(ring: Rings) -> None:
     silent = Answer(silent=True)
     with far_end(silent, silent, silent, heard=("when", "when")) as far:
-        line = ring(far, answer_ms=600)
+        line = ring(far, answer_ms=2_000)
         greeted(line)
         line.say(saying("when are you open"))
-        assert "did not answer within 0.6 s" in failed(line)
+        assert "did not answer within 2 s" in failed(line)
         assert len(far.headers) == 2
 
 
@@ -240,7 +249,7 @@ def test_the_key_goes_to_the_far_end_and_nowhere_else(
         greeted(line)
         assert far.headers[0]["Authorization"] == f"Bearer {KEY}"
         line.say(saying("when are you open"))
-        line.run(2.5)
+        comes(line, lambda: line.model.counts.complaints >= 2)
         far.status, far.key = 401, "another"
         far.cut()
         reason = failed(line)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from offhook.speech.conversing import Work
 from offhook.speech.duplex.listener import Branch, DuplexListener
 from offhook.speech.duplex.listening import Listening
 from offhook.speech.floor import StageTimes
@@ -25,24 +26,26 @@ class Batch:
         self._budget_s = budget_ms / 1000
         self._times = times
 
-    def work(self, listeners: Sequence[DuplexListener]) -> None:
+    def work(self, listeners: Sequence[DuplexListener]) -> Work:
         """Do what `listeners` need now."""
         until = time.perf_counter() + self._budget_s
         self._hear(listeners)
         self._begin(listeners)
-        self._listen([each for each in listeners if each.due])
-        first = True
-        while first or time.perf_counter() < until:
-            first = False
+        due = [each for each in listeners if each.due]
+        self._listen(due)
+        needed_s: float | None = None  # until what cannot wait was done: the first token is not spare
+        while needed_s is None or time.perf_counter() < until:
             wanted = [(each, each.writes) for each in listeners]
             gists = [each for each, branch in wanted if branch is Branch.GIST]
             words = [each for each, branch in wanted if branch is Branch.WORDS]
             if not gists and not words:
                 words = [each for each in listeners if each.transcribes]
             if not gists and not words:
-                return
+                break
             self._write(gists, Branch.GIST)
             self._write(words, Branch.WORDS)
+            needed_s = needed_s or time.perf_counter()
+        return Work(len(due), (time.perf_counter() - needed_s) * 1000 if needed_s else 0.0)
 
     def _hear(self, listeners: Sequence[DuplexListener]) -> None:
         fresh = [(each, each.fresh) for each in listeners if each.fresh is not None]

@@ -18,7 +18,7 @@ import numpy as np
 import structlog
 
 from offhook.speech.contract import HOP_SAMPLES, Json, Persona
-from offhook.speech.conversing import Conversing
+from offhook.speech.conversing import Conversing, Work
 from offhook.speech.duplex.batch import Batch
 from offhook.speech.duplex.built import check_built, load_duplex
 from offhook.speech.duplex.listener import DuplexListener, RowLimits, Scale
@@ -82,7 +82,9 @@ class DuplexModel(Conversing[DuplexListener]):
         self.guesses = Guesses()
         """Answers made ready before the end of a turn was sure."""
         self._options = options
-        self._rows = RowLimits(listening.most_hops, listening.most_hops // 10, max(1, options.listen_hops))
+        self._rows = RowLimits(
+            listening.most_hops, spare=listening.most_hops // 10, at_once=max(1, options.listen_hops)
+        )
         self._listening = listening
         self._batch = Batch(listening, options.budget_ms, self.times)
         self._warm: dict[int, int] = {}  # hops that rehearsals have put into rows
@@ -133,23 +135,25 @@ class DuplexModel(Conversing[DuplexListener]):
         super().release(slot)
         self._listening.forget(slot)
 
-    def _work(self) -> None:
+    def _work(self) -> Work:
         listeners = [each.listener for _, each in self._held() if not each.listener.floor.done]
         before = [each for each in listeners if each.awaits]  # for them the threads have had their time
         try:
-            self._batch.work(listeners)
+            done = self._batch.work(listeners)
         except Exception:
             if len(listeners) < 2:
                 raise  # the scheduler knows whose it is
-            self._work_apart(listeners)
+            done = self._work_apart(listeners)
+        waits_s = time.perf_counter()
         hurried = [each for each in listeners if each.awaits and each not in before]
         # What the threads have ready in a moment is said in this step rather than the next.
         until = time.perf_counter() + self._options.patience_ms / 1000
         self._collect()
         while any(each.awaits for each in hurried) and (left_s := until - time.perf_counter()) > 0:
             self._collect(left_s)
+        return Work(done.rows, done.spare_ms + (time.perf_counter() - waits_s) * 1000)
 
-    def _work_apart(self, listeners: Sequence[DuplexListener]) -> None:
+    def _work_apart(self, listeners: Sequence[DuplexListener]) -> Work:
         """Work for one row at a time, to end the conversation of whichever fails and no other. Raises what the first
         raised where all do: then it is no row's doing."""
         failed: list[tuple[DuplexListener, Exception]] = []
@@ -164,6 +168,7 @@ class DuplexModel(Conversing[DuplexListener]):
             why = f"the speech model failed: {type(reason).__name__}: {reason}"
             _log.error("duplex.row_failed", slot=each.slot, why=why)
             each.floor.fail(why)
+        return Work(0, 0.0)  # no step to go by
 
     def _listener(self, floor: Floor) -> DuplexListener:
         options = self._options

@@ -16,21 +16,21 @@ from enum import Enum
 class EndOptions:
     """When a turn is over."""
 
-    soonest_ms: int = 320
+    soonest_ms: int = 160
     """Silence before which no turn ends."""
-    sure: float = 0.99
+    sure: float = 0.9
     """Evidence that ends a turn so soon."""
     patient_ms: int = 800
     """From `soonest_ms` to this, the evidence that is asked for falls ..."""
-    doubtful: float = 0.9
+    doubtful: float = 0.35
     """... to this."""
     longest_ms: int = 1_400
     """Silence that ends any turn that was meant for the agent."""
-    aside: float = 0.03
+    aside: float = 0.3
     """Where the model's `ended` is still below this by then, the agent was not spoken to."""
     complete_adds: float = 1.0
     """Log-odds that words which are complete add to the evidence."""
-    incomplete_takes: float = 3.0
+    incomplete_takes: float = 4.0
     """Log-odds that words which broke off take from it."""
     keeps: float = 0.9
     """Share of `ended` that stays from hop to hop of a silence, where less is heard: what was heard at the end fades

@@ -195,6 +195,7 @@ class MoshiModel:
     def release(self, slot: int) -> None:
         """Forget the conversation; its row is cleared before anybody else's first frame."""
         self._conversations[slot] = None
+        self._events = [event for event in self._events if event.slot != slot]
 
     def _say(self, conversation: _Conversation, loud: bool, audio: Pcm, room: Pcm) -> int:
         """Put the frame into `room` where it is to be sent; answers how many samples that makes."""
