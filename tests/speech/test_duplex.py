@@ -74,6 +74,7 @@ PROMPT: dict[str, Json] = {
     "end.aside": 0.06,
     "end.keeps": 0.0,
     "end.complete_adds": 1.5,
+    "end.incomplete_takes": 3.0,
 }
 """A policy for a model as sure of itself as the scripted ears are; the one that ships is fitted to its weights."""
 ORDER, STORIES, BYE, QUESTION, RIDDLE, LEAVE = range(6)

@@ -48,6 +48,12 @@ class StepCost:
     spread_ms: float
     """How much longer than that one step in a hundred takes."""
 
+    @classmethod
+    def rehearsed(cls, steps: Sequence[tuple[int, float]]) -> StepCost:
+        """What a rehearsal promised: (rows, ms) of steps, 0 rows first."""
+        usual = np.maximum.accumulate(np.array([ms for _, ms in steps], np.float64))
+        return cls(np.array([row for row, _ in steps], np.float64), usual, 1.0, 0.0)
+
     def p99_ms(self, rows: Figures) -> Figures:
         """For each number of rows; beyond the last known one the cost grows as it did on the way there."""
         usual = np.interp(rows, self.rows, self.times_ms)
@@ -63,14 +69,14 @@ class StepCost:
 def cost_of(rehearsed: Sequence[tuple[int, float]], rows: Figures, times_ms: Figures) -> StepCost:
     """The cost of a step: `rehearsed` holds (rows, ms) with 0 rows first, measured when nobody was there; `rows` and
     `times_ms` are the steps of the last seconds."""
-    known = np.array([row for row, _ in rehearsed], np.float64)
-    usual = np.maximum.accumulate(np.array([ms for _, ms in rehearsed], np.float64))
+    promised = StepCost.rehearsed(rehearsed)
+    known, usual = promised.rows, promised.times_ms
     if len(rows):
         # The step furthest above is left out: where there are few yet, one mishap is neither a price nor a rate.
-        worst = int(np.argmax(times_ms - StepCost(known, usual, 1.0, 0.0).p99_ms(rows)))
+        worst = int(np.argmax(times_ms - promised.p99_ms(rows)))
         rows, times_ms = np.delete(rows, worst), np.delete(times_ms, worst)
     if not len(rows):
-        return StepCost(known, usual, 1.0, 0.0)
+        return promised
     if len(known) == 1:
         known, usual = _line(float(usual[0]), rows, times_ms)
     expected = np.maximum(StepCost(known, usual, 1.0, 0.0).p99_ms(rows), 1e-6)

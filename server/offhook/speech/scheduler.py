@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from offhook.speech import contract
 from offhook.speech.cadence import BEAT_NS, BEATS, Cadence, Due
-from offhook.speech.capacity import calls_held, cost_of, phases_for
+from offhook.speech.capacity import StepCost, calls_held, cost_of, phases_for
 from offhook.speech.contract import HOP_MS, HOP_SAMPLES, Delivery, Event, Hop, Persona, SpeechModel, Step
 from offhook.speech.hints import hints_of
 from offhook.speech.lateness import Cause, Ledger
@@ -128,9 +128,10 @@ class Scheduler:
         now_s = self._clock_ns() / 1e9
         rows, prices_ms = self._rows_priced.recent(now_s), self._prices.recent(now_s)
         held = calls_held(cost_of(self._rehearsed, rows, prices_ms), self.limit, self.hints.phases)
-        if not self.in_use:  # what troubled calls that are over is no reason to take none
-            nothing: npt.NDArray[np.float64] = np.zeros(0)
-            return max(held, calls_held(cost_of(self._rehearsed, nothing, nothing), min(1, self.limit)))
+        if not self.in_use and held == 0:
+            # What troubled calls that are over is no reason to take none; and one that a step has time for is served.
+            alone_ms = float(StepCost.rehearsed(self._rehearsed).p99_ms(np.ones(1))[0])
+            return min(self.limit, int(alone_ms <= HOP_MS))
         lateness = self._tick_lateness.recent(now_s)
         if len(lateness) >= WATCHED_TICKS and float(np.percentile(lateness, 95)) > LATE_LIMIT_MS:
             held = min(held, self.in_use)

@@ -113,7 +113,7 @@ class DuplexModel(Conversing[DuplexListener]):
         slots = range(min(rows, self.slots))
         hop = np.zeros((1, HOP_SAMPLES), np.int16)
         for slot in slots:
-            if not _MIDDLE <= self._warm.get(slot, 0) < self._listening.most_hops:
+            if not _MIDDLE <= self._warm.get(slot, 0) < self._rows.long:
                 self._listening.forget(slot)
                 for _ in range(_MIDDLE):
                     self._listening.hear([slot], hop)
