@@ -72,7 +72,8 @@ def test_a_late_packet_still_gets_its_place(core: MediaCore, ears: Ears, tmp_pat
         port.remote(phone.remote())
         port.record(tmp_path / "c.wav", tmp_path / "a.wav")
         seq, timestamp = phone.seq, phone.timestamp
-        for n in range(12):  # all at once: packets that come early wait, so that no pause of this process is lateness
+        until(lambda: port.clock_ms > 400)
+        for n in range(12):  # all at once, as if they had been on their way since: no pause of ours makes one late
             phone.seq, phone.timestamp = (seq + n) % 2**16, (timestamp + 160 * n) % 2**32
             if n != 5:
                 phone.say(port)
