@@ -47,8 +47,9 @@ def _understanding(scores: Sequence[Score], file: Path) -> Path:
             rates = [score.skills, score.new_job, score.all_facts, *(score.facts.get(k, Rate(0, 0)) for k in kinds)]
             at = [group + 0.27 * (number - (len(readers) - 1) / 2) for group in range(len(groups))]
             shares = [one.share for one in rates]
-            below = [share - one.interval[0] if one.of else 0 for share, one in zip(shares, rates, strict=True)]
-            above = [one.interval[1] - share if one.of else 0 for share, one in zip(shares, rates, strict=True)]
+            # A share of one lies at the end of its interval, to a rounding.
+            below = [max(0.0, s - one.interval[0]) if one.of else 0 for s, one in zip(shares, rates, strict=True)]
+            above = [max(0.0, one.interval[1] - s) if one.of else 0 for s, one in zip(shares, rates, strict=True)]
             whiskers = {"yerr": [below, above], "error_kw": {"linewidth": 0.8}}
             axes.bar(at, shares, 0.25, label=reader, color=COLOURS.get(reader), **whiskers)
         axes.set(title=f"understood right: {line}", ylim=(0, 1.05), xticks=range(len(groups)))

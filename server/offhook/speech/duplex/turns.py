@@ -26,7 +26,7 @@ class EndOptions:
     """... to this."""
     longest_ms: int = 1_400
     """Silence that ends any turn that was meant for the agent."""
-    aside: float = 0.3
+    aside: float = 0.1
     """Where the model's `ended` is still below this by then, the agent was not spoken to."""
     complete_adds: float = 1.0
     """Log-odds that words which are complete add to the evidence."""
