@@ -33,8 +33,8 @@ class EndOptions:
     incomplete_takes: float = 4.0
     """Log-odds that words which broke off take from it."""
     keeps: float = 0.9
-    """Share of `ended` that stays from hop to hop of a silence, where less is heard: what was heard at the end fades
-    from a model that has learnt from short silences."""
+    """Share of `ended` that stays from hop to hop of a silence, where less is heard: what was heard at its beginning
+    fades."""
     guess: float = 0.3
     """From this `ended` on, an answer is made ready, to be thrown away should the caller go on."""
     guess_speaking: float = 0.6
