@@ -13,7 +13,7 @@ import itertools
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -160,10 +160,10 @@ def understood(model: Listening, shards: Sequence[Shard], most: int) -> list[Hea
     return out
 
 
-def _settings(chosen: object, usual: object, table: str) -> str:
-    names = [field.name for field in fields(chosen)]  # type: ignore[arg-type]  # both are dataclasses
-    changed = [name for name in names if getattr(chosen, name) != getattr(usual, name)]
-    return ", ".join(f"{table}.{name} = {getattr(chosen, name):g}" for name in changed) or "as it ships"
+def _settings(chosen: EndOptions, usual: EndOptions) -> str:
+    values = {name: getattr(chosen, name) for name in _ENDS}
+    changed = {name: value for name, value in values.items() if value != getattr(usual, name)}
+    return ", ".join(f"end.{name} = {value:g}" for name, value in changed.items()) or "as it ships"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -191,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             came_to, options = found
             aside = asides_below(silences, options)
             print(f"at most {budget:.0%}: {came_to.cut_off:.1%}, {came_to.mean_ms:.0f} ms, asides below {aside:.3f}: "
-                  f"{_settings(options, usual, 'end')}")  # fmt: skip
+                  f"{_settings(options, usual)}")  # fmt: skip
     for likely, sure in [(scale.likely, scale.sure), *_SCALES]:
         right, of = skills(heard, Scale(likely, sure))
         print(f"scale.likely = {likely:g}, scale.sure = {sure:g}: {right} of {of} skills")

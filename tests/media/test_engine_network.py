@@ -56,7 +56,9 @@ def test_packets_have_the_length_that_was_agreed(core: MediaCore, phone: Telepho
     port = core.open()
     port.remote(phone.remote(packet_ms=packet_ms))
     first = phone.hear()
-    packets = [phone.hear() for _ in range(300 // packet_ms)]
+    began = time.monotonic()
+    packets = [phone.hear() for _ in range(600 // packet_ms)]
+    assert 0.4 < time.monotonic() - began < 1.1, "twice as fast would be 0.3 s, half as fast 1.2 s"
     assert {len(packet.payload) for packet in packets} == {packet_ms * 8}
     assert (packets[-1].timestamp - first.timestamp) % 2**32 == packet_ms * 8 * len(packets)
 

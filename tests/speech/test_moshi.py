@@ -421,6 +421,15 @@ def test_zero_leads_to_a_person(model: MoshiModel) -> None:
 
 
 @needs_moshi
+def test_what_was_not_told_of_a_call_is_not_told_of_the_next_in_its_row(model: MoshiModel) -> None:
+    model.admit(0, PERSONA)
+    model.deliver(0, Keys("0"))
+    model.release(0)
+    model.admit(0, PERSONA)
+    assert not [event for event in model.step(hop({0: noise(1, 1)[0]})).events if isinstance(event, Done)]
+
+
+@needs_moshi
 def test_lasting_silence_on_both_sides_fails(model: MoshiModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("offhook.speech.moshi.model.QUIET", 1e9)
     model.admit(0, PERSONA)

@@ -195,8 +195,7 @@ class Floor:
 
     def fail(self, why: str) -> None:
         """End the conversation here and now: it cannot be gone on with."""
-        self.close()
-        self.events.append(contract.Done(self.slot, "failed", why))
+        self._over("failed", why)
 
     # --- the caller's turn
 
@@ -437,8 +436,11 @@ class Floor:
                 self.events.append(contract.WordsSpoken(self.slot, said.number, said.text, change.end))
         cut, self._cut = self._cut, False
         if self._finish and not self.playout.pending and not self._waiting.calls:
-            self.before_done()
-            self.done = True
-            self.thinking.close()
-            self.events.append(contract.Done(self.slot, self._finish.exit, self._finish.reason))
+            self._over(self._finish.exit, self._finish.reason)
         return count, cut, self.playout.speaking
+
+    def _over(self, exit: str, reason: str) -> None:
+        self.before_done()
+        self.done = True
+        self.thinking.close()
+        self.events.append(contract.Done(self.slot, exit, reason))

@@ -132,17 +132,17 @@ class Thinking:
         if self._mind is None:
             self._mind = self._factory(self._persona)
             self._tell(MindReady(_texts(self._mind.vocabulary()), _texts(self._mind.phrases())))
-        said: list[str] = []
+        unheard: list[str] = []
         for act in call(self._mind) or ():
             if self._closed:
                 return
             _check(act)
-            if isinstance(act, Say):
-                said.append(act.text)
+            if isinstance(act, Say) and self._void(answer):
+                unheard.append(act.text)
             self._tell(ActMade(answer, words, act))
-        if said and self._void(answer):
-            # The caller has spoken on meanwhile. Should they have heard a part, the floor tells so right behind this.
-            self._mind.interrupted("", " ".join(said))
+        if unheard:
+            # The caller has spoken on meanwhile. What was said before that, and how far it was heard, the floor tells.
+            self._mind.interrupted("", " ".join(unheard))
         expected = self._mind.expected() if isinstance(self._mind, UnderstandingMind) else None
         self._tell(Thought(self._mind.memo(), expected))
 
