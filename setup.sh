@@ -49,6 +49,8 @@ system_packages() {
 		missing+=("$name-dev")
 	command -v cc >/dev/null || missing+=(gcc)
 	[ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
+	[ -e /usr/include/opus/opus.h ] || missing+=(libopus-dev)
+	[ -e /usr/include/srtp2/srtp.h ] || missing+=(libsrtp2-dev)
 	[ ${#missing[@]} -eq 0 ] || install_packages "Offhook" "${missing[@]}"
 }
 
