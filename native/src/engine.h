@@ -54,7 +54,6 @@
 #define OH_ANCHOR_SLACK   480                       /* 60 ms: a track's mapping may be off by this */
 #define OH_ANCHOR_PACKETS 50u                       /* packets over which the least delay is taken */
 #define OH_RTCP_NS        5000000000ll              /* between reports, give or take half of it */
-#define OH_BATCH          8u                        /* datagrams taken from a socket at a time */
 #define OH_DATAGRAM       (OH_RTP_MAX + 4u)         /* so that too long ones are seen to be */
 #define OH_PT_COMFORT     13u                       /* RFC 3551, RFC 3389 */
 #define OH_CNAME          24u
@@ -289,7 +288,7 @@ struct oh_core {
 	struct oh_pacing              pacing;
 	bool                          told_events, told_disk; /* something was put there since they were woken */
 	uint64_t                      random;    /* state of oh_random */
-	uint8_t                       datagrams[OH_BATCH][OH_DATAGRAM];
+	uint8_t                       datagram[OH_DATAGRAM]; /* the one being looked at */
 };
 
 /* core.c */
@@ -347,6 +346,7 @@ void   oh_voice_leave(struct oh_port *port);
 void   oh_voice_hear(struct oh_port *port, const int16_t *pcm, size_t n, enum oh_listen_kind kind);
 void   oh_voice_obey(struct oh_port *port, bool sending); /* carry out a cut the worker asked for */
 void   oh_voice_cut(struct oh_voice *voice, uint64_t before, bool sending);
+void   oh_voice_near(const struct oh_voice *voice); /* have the processor fetch what a tick will read */
 bool   oh_voice_ready(const struct oh_voice *voice); /* there is something to say, or an utterance to end */
 bool   oh_voice_say(struct oh_port *port, int16_t *out, size_t n); /* n samples at 16 kHz; false: all silence */
 
