@@ -117,7 +117,11 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="What a leg costs the media core.")
     parser.add_argument(
-        "--legs", type=_numbers, default=[3000], metavar="N[,N...]", help="legs at once (3000); several: one after another"
+        "--legs",
+        type=_numbers,
+        default=[3000],
+        metavar="N[,N...]",
+        help="legs at once (3000); several: one after another",
     )
     parser.add_argument("--seconds", type=int, default=15, help="of each of the two windows (15)")
     parser.add_argument("--srtp", action="store_true", help="encrypt both ways")
@@ -144,9 +148,7 @@ def measure(legs: int, arguments: argparse.Namespace) -> Result:
     suite = arguments.suite if arguments.srtp else None
     windows = 1 if arguments.no_recording else 2
     with ExitStack() as stack:
-        folder = Path(
-            stack.enter_context(tempfile.TemporaryDirectory(prefix="offhook-media-", dir=arguments.folder))
-        )
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="offhook-media-", dir=arguments.folder)))
         segment = slots.create(legs)
         stack.callback(segment.close)
         before_kib = _anonymous_kib()
@@ -215,9 +217,7 @@ def _built() -> Path:
     return BUILD / "legs"
 
 
-def _open(
-    core: MediaCore, segment: Any, legs: int, far_ends: subprocess.Popen[str], suite: str | None
-) -> list[Port]:
+def _open(core: MediaCore, segment: Any, legs: int, far_ends: subprocess.Popen[str], suite: str | None) -> list[Port]:
     """All ports, pointed at their far ends and bound to their slots; the far ends are told where they are."""
     theirs = _answer(far_ends.stdout)["ports"]
     ports: list[Port] = []

@@ -286,6 +286,9 @@ static void *media_main(void *arg)
 			uint64_t tag = events[i].data.u64;
 			uint64_t count;
 
+			if (i + 1 < n && events[i + 1].data.u64 > TAG_TIMER)
+				oh_receive_near((const struct oh_port *)(uintptr_t)(events[i + 1].data.u64 & ~(uint64_t)1));
+
 			if (tag == TAG_WAKE) {
 				if (read(core->wake_fd, &count, sizeof(count)) < 0)
 					count = 0;

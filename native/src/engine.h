@@ -318,6 +318,7 @@ void oh_port_report(struct oh_port *port, bool bye); /* RTCP */
 
 /* receive.c */
 void oh_receive(struct oh_port *port, bool rtcp);
+void oh_receive_near(const struct oh_port *port);
 void oh_digit_heard(struct oh_port *port, const struct oh_digit *digit);
 
 /* hear.c */

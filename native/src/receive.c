@@ -210,6 +210,31 @@ static void overflowed(struct oh_port *port, bool rtcp, struct msghdr *message)
 	}
 }
 
+/* Have the processor fetch what the next datagram of a port will touch, while another port's is worked on. */
+void oh_receive_near(const struct oh_port *port)
+{
+	const struct oh_voice *voice = &port->voice;
+	const char            *history = (const char *)port->listen.conceal.history;
+
+	__builtin_prefetch(&port->remote, 1);
+	__builtin_prefetch(&port->latch, 1);
+	__builtin_prefetch(&port->packet_free_ns, 1);
+	__builtin_prefetch(&port->source, 1);
+	__builtin_prefetch(&port->counters, 1);
+	__builtin_prefetch(&port->listen.counters, 1);
+	__builtin_prefetch(&port->listen.next_seq, 1);
+	__builtin_prefetch(&port->listen.lead, 1);
+	for (size_t at = 0; at < sizeof(port->listen.conceal.history); at += 64)
+		__builtin_prefetch(history + at, 1);
+	if (voice->row != NULL) {
+		const char *ring = (const char *)(voice->row->listen + voice->heard % OH_RING_SAMPLES);
+
+		__builtin_prefetch(&voice->row->heard, 1);
+		for (size_t at = 0; at < 640; at += 64)
+			__builtin_prefetch(ring + at, 1);
+	}
+}
+
 /*
  * One datagram: packets of a call come one by one, and a socket with more of them is told of again, after the others'.
  * So that nobody's flood comes before another's packet.
