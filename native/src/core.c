@@ -1,8 +1,8 @@
 /*
  * core.c - the media thread: its clock, its wheel of ports, its sockets; and the start and end of everything.
  *
- * The wheel has a slot every 2 ms. A port lies in the slot of its next tick and, having ticked, moves on by 10 or
- * 20 ms. Ports are given phases so that few leave at one moment, and few phases so that an almost idle core rarely
+ * The wheel has a slot every half millisecond. A port lies in the slot of its next tick and, having ticked, moves on by
+ * 10 or 20 ms. Ports are given phases so that few leave at one moment, and few phases so that an almost idle core rarely
  * wakes. The timer is set to the next slot that holds a port; a slot that is run late is run all the same, at its own
  * due time, so that no delay adds up.
  */
@@ -128,7 +128,7 @@ void oh_core_place(struct oh_core *core, struct oh_port *port)
 		slot++;
 	/* Media clock 0 is the tick before: at most 20 ms ago, so that the clock is never negative. */
 	port->opened_ns = slot_due(core, slot) - (int64_t)OH_PHASES * OH_SLOT_NS;
-	port->clock = OH_PHASES * 16;
+	port->clock = OH_PHASES * OH_SLOT_SAMPLES;
 	put(core, port, slot);
 }
 
@@ -181,7 +181,7 @@ static void run_due(struct oh_core *core)
 			}
 
 			oh_port_tick(port, slot_due(core, slot));
-			put(core, port, slot + (uint64_t)(port->clock - clock) / 16u);
+			put(core, port, slot + (uint64_t)(port->clock - clock) / OH_SLOT_SAMPLES);
 			port = next;
 		}
 		now_ns = oh_now_ns();

@@ -28,12 +28,13 @@
 #include "oh_slots.h"
 #include "oh_track.h"
 
-#define OH_SLOT_NS        2000000ll                 /* the wheel's grain: ports' send times are spread by 2 ms */
-#define OH_WHEEL          64u                       /* slots of the wheel; more than the longest tick */
-#define OH_PHASES         10u                       /* slots in 20 ms */
+#define OH_SLOT_NS        500000ll                  /* the wheel's grain: ports' send times are spread by half a millisecond */
+#define OH_SLOT_SAMPLES   4u                        /* the same in samples */
+#define OH_WHEEL          256u                      /* slots of the wheel; more than the longest tick */
+#define OH_PHASES         40u                       /* slots in 20 ms */
 #define OH_PHASE_PORTS    16u                       /* ports that share a phase before the next one is begun */
 #define OH_LATE_NS        60000000ll                /* a tick this late sends nothing */
-#define OH_JUMP_SLOTS     320u                      /* time lost is skipped in steps of this: 640 ms */
+#define OH_JUMP_SLOTS     1280u                     /* time lost is skipped in steps of this: 640 ms */
 #define OH_JUMP_SAMPLES   5120                      /* the same in samples */
 #define OH_FRAME          480u                      /* longest packet sent, samples: 60 ms */
 #define OH_FADE           80u                       /* a cut fades over 5 ms at 16 kHz */
