@@ -14,6 +14,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct oh_demux demux;
 	int64_t         now_ns = 1000000000, begun_ns = now_ns;
 	int64_t         up[2] = {0, 0};
+	uint32_t        before_ip = 0;
+	uint16_t        before_port = 0;
+	int64_t         selected_ns = 0;
 
 	oh_demux_init(&demux);
 	while (size >= 2) {
@@ -25,8 +28,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		now_ns += (int64_t)data[1] * 100000;
 		if (data[0] >> 7) { /* the ICE agent speaks */
-			demux.ip = ip;
-			demux.port = port;
+			before_ip = port == 0 ? 0 : demux.ip;
+			before_port = port == 0 ? 0 : demux.port;
+			selected_ns = now_ns;
+			oh_demux_select(&demux, ip, port, now_ns);
 		}
 		data += 2;
 		size -= 2;
@@ -47,8 +52,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			break;
 		case OH_DEMUX_MEDIA:
 		case OH_DEMUX_REPORT:
-			if ((verdict == OH_DEMUX_MEDIA) != (kind == OH_DEMUX_RTP) || port == 0 || ip != demux.ip ||
-			    port != demux.port)
+			if ((verdict == OH_DEMUX_MEDIA) != (kind == OH_DEMUX_RTP) || port == 0)
+				abort();
+			if ((ip != demux.ip || port != demux.port) &&
+			    (ip != before_ip || port != before_port || now_ns - selected_ns >= OH_DEMUX_BEFORE_NS))
 				abort();
 			break;
 		case OH_DEMUX_WRONG_SOURCE:

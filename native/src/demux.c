@@ -21,6 +21,15 @@ void oh_demux_init(struct oh_demux *demux)
 	memset(demux, 0, sizeof(*demux));
 }
 
+void oh_demux_select(struct oh_demux *demux, uint32_t ip, uint16_t port, int64_t now_ns)
+{
+	demux->before_ip = port == 0 ? 0 : demux->ip;
+	demux->before_port = port == 0 ? 0 : demux->port;
+	demux->before_until_ns = now_ns + OH_DEMUX_BEFORE_NS;
+	demux->ip = port == 0 ? 0 : ip;
+	demux->port = port;
+}
+
 static enum oh_demux_verdict hand_up(int64_t *free_ns, int64_t now_ns)
 {
 	int64_t most_ns = (int64_t)(OH_DEMUX_BURST - 1u) * OH_DEMUX_LEAST_NS;
@@ -43,9 +52,10 @@ enum oh_demux_verdict oh_demux_judge(struct oh_demux *demux, uint32_t ip, uint16
 		return hand_up(&demux->stun_free_ns, now_ns);
 	if (kind == OH_DEMUX_OTHER)
 		return OH_DEMUX_BAD;
-	if (!selected)
-		return OH_DEMUX_WRONG_SOURCE;
 	if (kind == OH_DEMUX_DTLS)
-		return hand_up(&demux->dtls_free_ns, now_ns);
+		return selected ? hand_up(&demux->dtls_free_ns, now_ns) : OH_DEMUX_WRONG_SOURCE;
+	if (!selected && (demux->before_port == 0 || demux->before_port != port || demux->before_ip != ip ||
+	                  now_ns >= demux->before_until_ns))
+		return OH_DEMUX_WRONG_SOURCE;
 	return kind == OH_DEMUX_RTP ? OH_DEMUX_MEDIA : OH_DEMUX_REPORT;
 }

@@ -11,8 +11,7 @@ static void start(void)
 {
 	now = 1000000000000;
 	oh_demux_init(&demux);
-	demux.ip = SELECTED;
-	demux.port = PORT;
+	oh_demux_select(&demux, SELECTED, PORT, now);
 }
 
 static enum oh_demux_verdict judge(uint32_t ip, uint16_t port, uint8_t first, uint8_t second)
@@ -69,6 +68,24 @@ static void while_nothing_is_selected_there_is_nothing_but_stun(void)
 	CHECK_INT(judge(SELECTED, PORT, 1, 1), OH_DEMUX_HAND_UP);
 }
 
+static void media_on_its_way_when_another_address_is_selected_is_taken(void)
+{
+	start();
+	now += 5000000000;
+	oh_demux_select(&demux, STRANGER, PORT, now);
+	CHECK_INT(judge(STRANGER, PORT, 0x80, 0), OH_DEMUX_MEDIA);
+	CHECK_INT(judge(SELECTED, PORT, 0x80, 0), OH_DEMUX_MEDIA);
+	CHECK_INT(judge(SELECTED, PORT, 0x81, 200), OH_DEMUX_REPORT);
+	CHECK_INT(judge(SELECTED, PORT, 22, 0), OH_DEMUX_WRONG_SOURCE); /* but nobody speaks DTLS from there any more */
+	CHECK_INT(judge(SELECTED, PORT + 1, 0x80, 0), OH_DEMUX_WRONG_SOURCE);
+	now += OH_DEMUX_BEFORE_NS;
+	CHECK_INT(judge(SELECTED, PORT, 0x80, 0), OH_DEMUX_WRONG_SOURCE);
+	CHECK_INT(judge(STRANGER, PORT, 0x80, 0), OH_DEMUX_MEDIA);
+	oh_demux_select(&demux, 0, 0, now);
+	CHECK_INT(judge(STRANGER, PORT, 0x80, 0), OH_DEMUX_WRONG_SOURCE);
+	CHECK_INT(judge(SELECTED, PORT, 0x80, 0), OH_DEMUX_WRONG_SOURCE);
+}
+
 static unsigned let_through(unsigned sent, int64_t apart_ns, uint8_t first)
 {
 	unsigned through = 0;
@@ -103,6 +120,7 @@ int main(void)
 	RUN(the_first_byte_says_what_it_is);
 	RUN(only_stun_comes_from_elsewhere_than_the_selected_address);
 	RUN(while_nothing_is_selected_there_is_nothing_but_stun);
+	RUN(media_on_its_way_when_another_address_is_selected_is_taken);
 	RUN(a_burst_is_let_through_and_then_fifty_a_second);
 	RUN(a_flood_of_stun_leaves_dtls_and_media_alone);
 	return 0;
