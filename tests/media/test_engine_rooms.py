@@ -90,9 +90,8 @@ class House:
 
     def go_on(self, ms: float) -> None:
         """Let so much media time pass on every port."""
-        until(
-            lambda start=self._clocks(): all(now - then >= ms for now, then in zip(self._clocks(), start, strict=True))
-        )  # type: ignore[misc]
+        start = self._clocks()
+        until(lambda: all(now - then >= ms for now, then in zip(self._clocks(), start, strict=True)))
 
     def _clocks(self) -> list[float]:
         return [party.port.clock_ms for party in self.parties]

@@ -1,4 +1,4 @@
-"""Who hears whom: ports in one room, mixed for each without its own voice, and the shapes of supervision as switches."""
+"""Who hears whom: ports in a room, mixed for each without its own voice, and the shapes of supervision as switches."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Heard(Enum):
 class Room:
     """Ports that hear each other. Made by `MediaCore.room`; close it when nobody is left.
 
-    A port in a room plays the mix of all others instead of its slot alone; its slot's AI agent, where it is bound to one, is a
-    party too: heard by all, and hearing all. What each far end hears is on its own port's agent track, what it says
-    on its caller track, as ever."""
+    A port in a room plays the mix of all others instead of its slot alone; the AI agent in its slot, where it is bound to
+    one, is a party too: heard by all, and hearing all. What each far end hears is on its own port's agent track, what
+    it says on its caller track, as ever."""
 
     __slots__ = ("_closed", "_core", "number")
 
