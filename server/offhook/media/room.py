@@ -25,7 +25,7 @@ class Heard(Enum):
 class Room:
     """Ports that hear each other. Made by `MediaCore.room`; close it when nobody is left.
 
-    A port in a room plays the mix of all others instead of its slot alone; the AI agent in its slot, where it is bound to
+    A port in a room plays the mix of all others, not its slot alone; the AI agent in its slot, where it is bound to
     one, is a party too: heard by all, and hearing all. What each far end hears is on its own port's agent track, what
     it says on its caller track, as ever."""
 
