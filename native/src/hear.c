@@ -56,7 +56,7 @@ void oh_hear_frame(void *arg, const struct oh_listen_frame *frame)
 
 void oh_hear_tick(struct oh_port *port, uint32_t samples)
 {
-	static const int16_t silence[2u * OH_PHASES * 16u];
+	static const int16_t silence[2u * OH_PHASES * OH_SLOT_SAMPLES];
 	const uint32_t       rate_hz = oh_codec_rate_hz(port->listen.decoder.codec);
 
 	oh_listen_tick(&port->listen, port->now_ns);

@@ -133,18 +133,24 @@ static size_t voice_say(struct oh_port *port, int16_t *out, size_t n, uint32_t p
 
 /* --- the packet */
 
-static void post(struct oh_port *port, const uint8_t *packet, size_t len, int64_t due_ns)
+/* `packet` has OH_SRTP_TRAILER bytes of room behind it. */
+static void post(struct oh_port *port, uint8_t *packet, size_t len, int64_t due_ns)
 {
-	ssize_t sent = sendto(port->rtp_fd, packet, len, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&port->to,
-	                      sizeof(port->to));
+	int     sealed = oh_port_seal(port, packet, len, len + OH_SRTP_TRAILER, false);
+	ssize_t sent = -1;
 
+	if (port->seq == 0) /* this one had the last number */
+		port->wrapped = true;
+	if (sealed >= 0)
+		sent = sendto(port->rtp_fd, packet, (size_t)sealed, MSG_DONTWAIT | MSG_NOSIGNAL,
+		              (const struct sockaddr *)&port->to, sizeof(port->to));
 	oh_pacing_add(&port->core->pacing, oh_now_ns() - due_ns);
 	if (sent < 0) {
 		port->counters.send_errors++;
 		return;
 	}
 	port->counters.packets_out++;
-	port->counters.bytes_out += len;
+	port->counters.bytes_out += (uint64_t)sent;
 	port->payload_out += len - OH_RTP_HEADER;
 	port->core->counters.packets_out++;
 }
@@ -158,7 +164,7 @@ static bool press(struct oh_port *port, size_t n, int64_t due_ns)
 {
 	struct oh_digits_packet packet;
 	struct oh_rtp           head = {.ssrc = port->ssrc, .payload_type = (uint8_t)port->remote.digits_pt};
-	uint8_t                 data[OH_RTP_HEADER + OH_DIGITS_PAYLOAD];
+	_Alignas(4) uint8_t     data[OH_RTP_HEADER + OH_DIGITS_PAYLOAD + OH_SRTP_TRAILER];
 
 	if (port->remote.digits_pt < 0 ||
 	    oh_digits_out_tick(&port->digits_out, timestamp_of(port), (uint32_t)n, port->remote.digits_rate_hz,
@@ -169,7 +175,7 @@ static bool press(struct oh_port *port, size_t n, int64_t due_ns)
 	head.marker = packet.marker;
 	(void)oh_rtp_build(data, sizeof(data), &head);
 	memcpy(data + OH_RTP_HEADER, packet.payload, OH_DIGITS_PAYLOAD);
-	post(port, data, sizeof(data), due_ns);
+	post(port, data, OH_RTP_HEADER + OH_DIGITS_PAYLOAD, due_ns);
 	return true;
 }
 
@@ -212,7 +218,7 @@ void oh_play_packet(struct oh_port *port, int64_t due_ns)
 	const uint32_t per_ms = oh_port_per_ms(port);
 	size_t         n = (size_t)port->remote.packet_ms * per_ms;
 	int16_t        pcm[OH_FRAME];
-	uint8_t        data[OH_RTP_HEADER + OH_CODEC_PAYLOAD_MAX];
+	_Alignas(4) uint8_t data[OH_RTP_HEADER + OH_CODEC_PAYLOAD_MAX + OH_SRTP_TRAILER];
 	struct oh_rtp  head = {.ssrc = port->ssrc, .payload_type = port->remote.audio_pt};
 	size_t         said = 0;
 	int            len;
@@ -235,7 +241,8 @@ void oh_play_packet(struct oh_port *port, int64_t due_ns)
 		oh_recording_put(port, 1, 2 * port->clock, pcm, said, 1000u * per_ms);
 	if (said < n)
 		oh_comfort_fill(&port->comfort, pcm + said, n - said);
-	len = oh_encode(&port->encoder, pcm, n, data + OH_RTP_HEADER, sizeof(data) - OH_RTP_HEADER);
+	len = oh_encode(&port->encoder, pcm, n, data + OH_RTP_HEADER,
+	                sizeof(data) - OH_RTP_HEADER - OH_SRTP_TRAILER);
 	if (len <= 0) { /* a silence that need not be sent; the far end knows by the next packet's timestamp */
 		port->paused_sending = true;
 		port->sounding = false;
