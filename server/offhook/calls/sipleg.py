@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 
 from offhook.calls.channel import Answer, ChannelGone, Gone, Held, LegEvent, Moved, Pressed, Resumed
-from offhook.media import MediaError, Port, Remote
+from offhook.media import Codec, MediaError, Port, Remote
 from offhook.sip import (
     Agreed,
     Answered,
@@ -30,7 +30,8 @@ from offhook.sip import (
 ACK_WAIT_S = 2.0
 """How long to wait for the ACK before the call goes on without it; what is said then waits in the port."""
 
-CODECS = {"PCMU": "ulaw", "PCMA": "alaw"}
+CODECS: dict[str, Codec] = {"PCMU": "ulaw", "PCMA": "alaw", "opus": "opus"}
+"""What SDP calls a codec (RFC 3551, RFC 7587), and what a port does."""
 
 
 def local_media(port: Port) -> LocalMedia:
@@ -161,7 +162,7 @@ class SipLeg:
             self.port.remote(
                 Remote(
                     address=remote,
-                    codec="alaw" if agreed.codec.name == "PCMA" else "ulaw",
+                    codec=CODECS[agreed.codec.name],
                     payload_type=agreed.codec.payload_type,
                     digits_payload_type=agreed.digits,
                     packet_ms=agreed.packet_ms,
