@@ -19,6 +19,7 @@
 #include "oh_comfort.h"
 #include "oh_core.h"
 #include "oh_digits.h"
+#include "oh_emodel.h"
 #include "oh_latch.h"
 #include "oh_listen.h"
 #include "oh_resample.h"
@@ -27,6 +28,7 @@
 #include "oh_rtp.h"
 #include "oh_slots.h"
 #include "oh_track.h"
+#include "oh_voip.h"
 
 #define OH_SLOT_NS        2000000ll                 /* the wheel's grain: ports' send times are spread by 2 ms */
 #define OH_WHEEL          64u                       /* slots of the wheel; more than the longest tick */
@@ -53,7 +55,8 @@
 #define OH_LOST_QUIET_NS  10000000000ll             /* likewise after comfort noise, and before the first packet */
 #define OH_ANCHOR_SLACK   480                       /* 60 ms: a track's mapping may be off by this */
 #define OH_ANCHOR_PACKETS 50u                       /* packets over which the least delay is taken */
-#define OH_RTCP_NS        5000000000ll              /* between reports, give or take half of it */
+#define OH_RTCP_NS        5000000000ll              /* between reports, give or take half of it (RFC 3550 6.2) */
+#define OH_QUALITY_NS     (OH_QUALITY_MS * 1000000ll)
 #define OH_BATCH          8u                        /* datagrams taken from a socket at a time */
 #define OH_DATAGRAM       (OH_RTP_MAX + 4u)         /* so that too long ones are seen to be */
 #define OH_PT_COMFORT     13u                       /* RFC 3551, RFC 3389 */
@@ -63,6 +66,8 @@
 #define OH_DIGIT_LEAST_NS 50000000ll                /* ... as are more than 20 presses a second ... */
 #define OH_PACKET_BURST_NS 1000000000ll             /* ... but so much of either may come at once after a stall */
 #define OH_DIGIT_BURST_NS 3200000000ll
+#define OH_RTCP_LEAST_NS  20000000ll                /* more than 50 RTCP packets a second are dropped unread ... */
+#define OH_RTCP_BURST_NS  2000000000ll              /* ... beyond 100 at once */
 
 struct oh_core;
 struct oh_port;
@@ -176,6 +181,25 @@ struct oh_anchor {                       /* the stream's timeline on the media c
 	bool     set;
 };
 
+struct oh_seen {                         /* how well the call is heard: quality.c */
+	struct oh_voip    voip;          /* bursts and gaps of what comes */
+	int64_t           due_ns;        /* when that is told next, */
+	int64_t           since_ns;      /* and of what time on */
+	uint32_t          timestamp;     /* of the last packet, */
+	uint16_t          seq;           /* its number, */
+	uint32_t          packet_ticks;  /* and the length of packets, RTP ticks */
+	bool              left;          /* the source said goodbye, and has not spoken since */
+	uint32_t          reports;       /* blocks about us since the last time it was told, */
+	double            reported_lost; /* the sum of their fractions lost, */
+	uint32_t          reported_jitter; /* the last one's jitter, */
+	uint64_t          told_out;      /* and packets_out by then */
+	struct oh_xr_voip said;          /* the far end's own metrics, where there were any */
+	bool              said_any;
+	int64_t           reference_ns;  /* when a receiver reference time came that is still to be answered; 0: none is */
+	uint32_t          reference_mid; /* the middle of it, */
+	uint32_t          reference_ssrc; /* and whose */
+};
+
 struct oh_port {
 	struct oh_core          *core;
 	struct oh_port          *next;           /* in its wheel slot, or among the draining */
@@ -229,6 +253,8 @@ struct oh_port {
 	uint32_t                 counted_ts;     /* timestamp and arrival of the last packet given to it */
 	int64_t                  counted_ns;
 	int64_t                  report_ns;      /* when the next RTCP report is due */
+	int64_t                  rtcp_free_ns;   /* flood(): what is spent of the RTCP packets that it may send */
+	struct oh_seen           seen;
 	uint64_t                 reported_out;   /* packets_out at the last one */
 	uint64_t                 payload_out;    /* bytes, for the SR */
 
@@ -304,6 +330,7 @@ double          oh_pacing_us(const struct oh_pacing *pacing, double share);
 /* events.c */
 void oh_event_media(struct oh_core *core, const struct oh_port *port, enum oh_event_kind kind, int64_t clock, int64_t a,
                     int64_t b, int64_t c, const char *text);
+void oh_event_quality(struct oh_core *core, const struct oh_port *port, int64_t ms, const struct oh_quality *quality);
 void oh_event_disk(struct oh_core *core, const struct oh_recording *recording, enum oh_event_kind kind,
                    const char *text);
 void oh_event_wake(struct oh_core *core);
@@ -320,6 +347,14 @@ void oh_port_report(struct oh_port *port, bool bye); /* RTCP */
 /* receive.c */
 void oh_receive(struct oh_port *port, bool rtcp);
 void oh_digit_heard(struct oh_port *port, const struct oh_digit *digit);
+
+/* quality.c */
+void oh_quality_heard(struct oh_port *port, const struct oh_rtp *rtp, bool late); /* a packet that counts */
+void oh_quality_told(struct oh_port *port, const struct oh_rtcp *rtcp);           /* the far end reported */
+void oh_quality_begin(struct oh_port *port); /* signalling spoke for the first time */
+void oh_quality_tick(struct oh_port *port);
+void oh_quality_whole(const struct oh_port *port, struct oh_quality_side *side);  /* what was heard since it opened */
+void oh_quality_report(struct oh_port *port, uint64_t ntp, bool sender, struct oh_xr *xr); /* what our report adds */
 
 /* hear.c */
 void oh_hear_frame(void *port, const struct oh_listen_frame *frame);

@@ -225,6 +225,7 @@ static int run_port_counters(struct oh_core *core, struct oh_command *command)
 	struct oh_port                  *port = port_of(core, command);
 	struct oh_port_counters         *out = &command->of.port_counters;
 	const struct oh_listen_counters *heard;
+	struct oh_quality_side           whole;
 
 	if (port == NULL)
 		return -ENOENT;
@@ -238,6 +239,9 @@ static int run_port_counters(struct oh_core *core, struct oh_command *command)
 	out->missing = heard->missing_samples;
 	out->bad += heard->bad;
 	out->jitter_ms = port->have_source ? oh_rtcp_jitter(&port->source) / 8.0 : 0.0;
+	oh_quality_whole(port, &whole);
+	out->mos_lq = whole.mos_lq > 0.0f ? (double)whole.mos_lq : 0.0;
+	out->mos_cq = whole.mos_cq > 0.0f ? (double)whole.mos_cq : 0.0;
 	return 0;
 }
 

@@ -93,6 +93,10 @@ def test_a_ports_counters_are_added_up_by_their_names() -> None:
         rtt_ms=0.0,
         remote_lost_fraction=0.0,
         record_dropped_ms=0.0,
+        rtcp_in=10,
+        rtcp_dropped=0,
+        mos_lq=4.4,
+        mos_cq=4.3,
     )
     metrics.packets(packet_figures(asdict(counters)))
     metrics.packets(packet_figures(asdict(counters)))

@@ -15,9 +15,15 @@ MEDIA_BACK: int
 RECORD_FAILED: int
 RECORD_RESUMED: int
 RECORD_CLOSED: int
+QUALITY: int
 
-RawEvent = tuple[int, int, int, int, int, int, str]
-"""kind, port, media clock (8 kHz samples), three numbers and a text whose meaning the kind gives."""
+RawSide = tuple[float, float, float, float, float, float, float, float, float, float, int]
+"""struct oh_quality_side in its order; what is negative is not known."""
+RawQuality = tuple[RawSide, RawSide, float, float]
+"""heard, reported, round trip, delay: struct oh_quality in its order."""
+RawEvent = tuple[int, int, int, int, int, int, str | RawQuality]
+"""kind, port, media clock (8 kHz samples), three numbers and a text whose meaning the kind gives; a QUALITY has
+figures in place of the text."""
 
 @final
 class Core:
@@ -60,5 +66,26 @@ class Core:
     def port_counters(
         self, port: int, /
     ) -> tuple[
-        int, int, int, int, int, int, int, int, float, float, int, int, int, int, float, float, float, float
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        float,
+        float,
+        int,
+        int,
+        int,
+        int,
+        float,
+        float,
+        float,
+        float,
+        int,
+        int,
+        float,
+        float,
     ]: ...

@@ -40,6 +40,14 @@ class PortCounters:
     """0..1, what the far end's latest RTCP report says it lost of ours."""
     record_dropped_ms: float
     """Of the tracks, what never reached the disk because it was too slow."""
+    rtcp_in: int
+    """RTCP packets read."""
+    rtcp_dropped: int
+    """RTCP packets dropped unread, because more came than a telephone sends."""
+    mos_lq: float
+    """Listening quality of all that was heard, 1 to 4.5 by the E-model (ITU-T G.107); 0.0 where nothing was."""
+    mos_cq: float
+    """Conversational quality of it, the delay counted; 0.0 where no round trip is known."""
 
 
 @dataclass(frozen=True, slots=True)
