@@ -56,8 +56,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	if (rtcp.block_count && (again.blocks[0].lost != rtcp.blocks[0].lost || again.blocks[0].lsr != rtcp.blocks[0].lsr))
 		abort();
-	if (memcmp(again.xr.dlrrs, rtcp.xr.dlrrs, sizeof(rtcp.xr.dlrrs)) != 0 || again.xr.ntp != rtcp.xr.ntp ||
-	    memcmp(again.xr.voips, rtcp.xr.voips, sizeof(rtcp.xr.voips)) != 0 || again.xr.reference != rtcp.xr.reference)
+
+	uint8_t xr[2][OH_RTCP_BUILT];
+
+	if (oh_xr_bytes(&again.xr) != oh_xr_bytes(&rtcp.xr))
+		abort();
+	oh_xr_write(xr[0], 1, &rtcp.xr);
+	oh_xr_write(xr[1], 1, &again.xr);
+	if (memcmp(xr[0], xr[1], oh_xr_bytes(&rtcp.xr)) != 0)
 		abort();
 	return 0;
 }

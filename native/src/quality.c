@@ -11,24 +11,22 @@
 #include "engine.h"
 
 #define LISTEN_WAITS_MS ((double)OH_LISTEN_WAIT_NS / 1e6)
-#define LONGEST_TICKS   960u /* of one packet; what lies further apart is no packet's length */
+#define LONGEST_MS      120u /* of one packet; what lies further apart is no packet's length */
 
-/* RTP ticks in a millisecond of the codec agreed. */
-static double ticks_a_ms(const struct oh_port *port)
+static enum oh_codec heard_codec(const struct oh_port *port)
 {
-	(void)port;
-	return 8.0;
+	return port->listen.decoder.codec;
 }
 
-static struct oh_emodel_codec codec_of(const struct oh_port *port)
+static double ticks_a_ms(enum oh_codec codec)
 {
-	return oh_emodel_codec(port->remote.alaw ? OH_CODEC_ALAW : OH_CODEC_ULAW);
+	return oh_codec_clock_hz(codec) / 1000.0;
 }
 
 /* What lies between a packet on time and somebody who hears it, here. */
 static double listening_ms(const struct oh_port *port)
 {
-	return port->bridge.peer != NULL ? (double)OH_BRIDGE_TARGET / 8.0 : 0.0;
+	return port->bridge.peer != NULL ? OH_BRIDGE_TARGET_MS : 0.0;
 }
 
 /* Mouth to ear, from the far end's to ours or back: half the way there and back, the packet gathered before it leaves,
@@ -45,7 +43,7 @@ void oh_quality_heard(struct oh_port *port, const struct oh_rtp *rtp, bool late)
 	struct oh_seen *seen = &port->seen;
 	uint32_t        ticks = rtp->timestamp - seen->timestamp;
 
-	if (rtp->seq == (uint16_t)(seen->seq + 1u) && ticks > 0 && ticks <= LONGEST_TICKS)
+	if (rtp->seq == (uint16_t)(seen->seq + 1u) && ticks > 0 && ticks <= LONGEST_MS * oh_codec_clock_hz(heard_codec(port)) / 1000u)
 		seen->packet_ticks = ticks;
 	seen->timestamp = rtp->timestamp;
 	seen->seq = rtp->seq;
@@ -55,18 +53,18 @@ void oh_quality_heard(struct oh_port *port, const struct oh_rtp *rtp, bool late)
 
 static double packet_ms(const struct oh_port *port)
 {
-	return (double)port->seen.packet_ticks / ticks_a_ms(port);
+	return (double)port->seen.packet_ticks / ticks_a_ms(heard_codec(port));
 }
 
-static void rate(const struct oh_port *port, double missed, double burst_ratio, double delay, struct oh_quality_side *side)
+static void rate(enum oh_codec codec, double missed, double burst_ratio, double delay, struct oh_quality_side *side)
 {
-	double r = oh_emodel_r(codec_of(port), missed, burst_ratio, 0.0);
+	double r = oh_emodel_r(oh_emodel_codec(codec), missed, burst_ratio, 0.0);
 
 	side->r = (float)r;
 	side->mos_lq = (float)oh_emodel_mos(r);
 	side->mos_cq = OH_QUALITY_UNKNOWN;
 	if (delay >= 0.0) {
-		side->r = (float)oh_emodel_r(codec_of(port), missed, burst_ratio, delay);
+		side->r = (float)oh_emodel_r(oh_emodel_codec(codec), missed, burst_ratio, delay);
 		side->mos_cq = (float)oh_emodel_mos(side->r);
 	}
 }
@@ -95,14 +93,14 @@ static void look(const struct oh_port *port, const struct oh_voip_counts *counts
 	if (counts->packets == 0)
 		return;
 	oh_voip_figures(counts, &figures);
-	rate(port, figures.lost + figures.discarded, figures.burst_ratio,
+	rate(heard_codec(port), figures.lost + figures.discarded, figures.burst_ratio,
 	     delay_ms(port, packet_ms(port), listening_ms(port)), side);
 	side->packets = (uint32_t)counts->packets;
 	side->lost = (float)figures.lost;
 	side->discarded = (float)figures.discarded;
 	side->burst_density = (float)figures.burst_density;
 	side->burst_ms = (float)(figures.burst_packets * packet_ms(port));
-	side->jitter_ms = (float)(oh_rtcp_jitter(&port->source) / ticks_a_ms(port));
+	side->jitter_ms = (float)(oh_rtcp_jitter(&port->source) / ticks_a_ms(heard_codec(port)));
 }
 
 void oh_quality_whole(const struct oh_port *port, struct oh_quality_side *side)
@@ -141,7 +139,7 @@ void oh_quality_told(struct oh_port *port, const struct oh_rtcp *rtcp)
 	for (size_t i = 0; i < rtcp->block_count; i++) {
 		if (rtcp->blocks[i].ssrc != port->ssrc)
 			continue;
-		port->counters.remote_lost = rtcp->blocks[i].fraction_lost / 256.0;
+		oh_port_lost(port, rtcp->blocks[i].fraction_lost / 256.0);
 		heard_round_trip(port, rtcp->blocks[i].lsr, rtcp->blocks[i].dlsr);
 		seen->reports++;
 		seen->reported_lost += port->counters.remote_lost;
@@ -182,11 +180,11 @@ static void reported(struct oh_port *port, struct oh_quality_side *side)
 		double lost = seen->reported_lost / seen->reports;
 
 		/* Of runs a report says nothing: taken to be random. */
-		rate(port, lost, 1.0, delay_ms(port, port->remote.packet_ms, seen->said_any ? seen->said.jb_nominal_ms : 0.0),
-		     side);
+		rate(port->encoder.codec, lost, 1.0,
+		     delay_ms(port, port->remote.packet_ms, seen->said_any ? seen->said.jb_nominal_ms : 0.0), side);
 		side->packets = (uint32_t)(port->counters.packets_out - seen->told_out);
 		side->lost = (float)lost;
-		side->jitter_ms = (float)(seen->reported_jitter / ticks_a_ms(port));
+		side->jitter_ms = (float)(seen->reported_jitter / ticks_a_ms(port->encoder.codec));
 	}
 	if (seen->said_any) {
 		side->discarded = (float)seen->said.discarded / 256.0f;

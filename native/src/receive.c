@@ -25,7 +25,7 @@ static void moved(struct oh_port *port, const struct sockaddr_in *from, const st
 
 		port->rtcp_to.sin_addr = from->sin_addr;
 		port->rtcp_to.sin_port = port->remote.rtcp_mux ? from->sin_port
-		                         : rtp_port == UINT16_MAX ? 0
+		                         : rtp_port == UINT16_MAX || port->rtcp_fd < 0 ? 0
 		                                                  : htons((uint16_t)(rtp_port + 1u));
 		port->to.sin_addr = from->sin_addr;
 		port->to.sin_port = from->sin_port;
@@ -68,7 +68,7 @@ static void receive_digits(struct oh_port *port, const struct oh_rtp *rtp)
 	if (port->digits_ssrc != rtp->ssrc) { /* timestamps of another stream; what was being pressed is over */
 		if (oh_digits_in_tick(&port->digits_in, INT64_MAX, &digits[0]) == 1)
 			oh_digit_heard(port, &digits[0]);
-		oh_digits_in_init(&port->digits_in);
+		oh_digits_in_init(&port->digits_in, port->remote.digits_rate_hz);
 		port->digits_ssrc = rtp->ssrc;
 	}
 	n = oh_digits_receive(&port->digits_in, rtp->payload, rtp->payload_len, rtp->timestamp, port->now_ns, digits);
@@ -78,10 +78,11 @@ static void receive_digits(struct oh_port *port, const struct oh_rtp *rtp)
 		port->counters.bad++;
 }
 
-static void receive_rtcp(struct oh_port *port, const struct sockaddr_in *from, const uint8_t *data, size_t len)
+static void receive_rtcp(struct oh_port *port, const struct sockaddr_in *from, uint8_t *data, size_t len)
 {
 	struct oh_rtcp rtcp;
 	uint32_t       expected = port->latch.on ? port->latch.ip : port->latch.signalled;
+	int            unsealed;
 
 	if (!port->have_remote || from->sin_addr.s_addr != expected) {
 		port->counters.wrong_source++;
@@ -91,12 +92,15 @@ static void receive_rtcp(struct oh_port *port, const struct sockaddr_in *from, c
 		port->counters.rtcp_dropped++;
 		return;
 	}
-	if (oh_rtcp_parse(&rtcp, data, len) < 0) {
+	unsealed = oh_port_unseal(port, data, len, true);
+	if (unsealed < 0)
+		return;
+	if (oh_rtcp_parse(&rtcp, data, (size_t)unsealed) < 0) {
 		port->counters.bad++;
 		return;
 	}
 	port->counters.rtcp_in++;
-	if (!port->remote.rtcp_mux)
+	if (!oh_port_muxed(port))
 		port->rtcp_to = *from; /* symmetric RTCP, from an address that is believed */
 	oh_quality_told(port, &rtcp);
 }
@@ -105,29 +109,35 @@ static void receive_rtcp(struct oh_port *port, const struct sockaddr_in *from, c
  * the packet counts. */
 static bool count(struct oh_port *port, const struct oh_rtp *rtp, enum oh_listen_content content)
 {
+	uint32_t clock_hz = oh_codec_clock_hz(port->listen.decoder.codec);
 	uint32_t timestamp = rtp->timestamp;
 
 	if (content == OH_CARRIES_OTHER)
-		timestamp = port->counted_ts + (uint32_t)((port->now_ns - port->counted_ns) / 125000);
+		timestamp = port->counted_ts + (uint32_t)((port->now_ns - port->counted_ns) / 125000 * (clock_hz / 8000u));
 	port->counted_ts = timestamp;
 	port->counted_ns = port->now_ns;
-	return oh_rtcp_received(&port->source, rtp->seq, timestamp, 8000, port->now_ns) == 1;
+	return oh_rtcp_received(&port->source, rtp->seq, timestamp, clock_hz, port->now_ns) == 1;
 }
 
-static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, const uint8_t *data, size_t len)
+/* `straggler`: with ICE, it was on its way from the address that was selected before. */
+static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, bool straggler, uint8_t *data, size_t len)
 {
 	struct oh_listen_packet packet;
 	struct oh_rtp           rtp;
 	bool                    beside = false; /* digits in a stream of their own: nothing to the voice's clock */
 	bool                    counts;
 	uint64_t                late = port->listen.counters.late;
-	int                     error = oh_rtp_parse(&rtp, data, len);
+	int                     unsealed;
 
-	if (error == -EPROTO && port->have_remote && port->remote.rtcp_mux) {
+	if (port->have_remote && oh_port_muxed(port) && oh_demux_kind(data, len) == OH_DEMUX_RTCP) {
 		receive_rtcp(port, from, data, len);
 		return;
 	}
-	if (error < 0) {
+	/* Before anything is believed of it. */
+	unsealed = oh_port_unseal(port, data, len, false);
+	if (unsealed < 0)
+		return;
+	if (oh_rtp_parse(&rtp, data, (size_t)unsealed) < 0) {
 		port->counters.bad++;
 		return;
 	}
@@ -135,11 +145,11 @@ static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, co
 		port->counters.wrong_source++;
 		return;
 	}
-	if (rtp.payload_type == port->remote.audio_pt)
+	if (rtp.payload_type == port->remote.audio_pt || (port->recodes && rtp.payload_type == port->hears_pt))
 		packet.content = OH_CARRIES_AUDIO;
 	else if ((int16_t)rtp.payload_type == port->remote.digits_pt)
 		packet.content = OH_CARRIES_OTHER;
-	else if (rtp.payload_type == OH_PT_COMFORT)
+	else if (rtp.payload_type == OH_PT_COMFORT && oh_codec_clock_hz(port->remote.codec) == 8000u)
 		packet.content = OH_CARRIES_COMFORT;
 	else {
 		port->counters.bad++;
@@ -160,6 +170,8 @@ static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, co
 		beside = true;
 		break;
 	case OH_TAKE:
+		if (!port->started && !straggler) /* ICE has selected another address since, and here it is */
+			moved(port, from, &rtp);
 		break;
 	}
 	if (flood(&port->packet_free_ns, port->now_ns, OH_PACKET_LEAST_NS, OH_PACKET_BURST_NS)) {
@@ -170,7 +182,11 @@ static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, co
 	port->counters.bytes_in += len;
 	port->core->counters.packets_in++;
 	port->heard_ns = port->now_ns;
-	port->quiet = packet.content == OH_CARRIES_COMFORT;
+	if (port->recodes && packet.content == OH_CARRIES_AUDIO && rtp.payload_type != port->hears_pt)
+		oh_port_recode(port);
+	port->quiet = packet.content == OH_CARRIES_COMFORT ||
+	              (packet.content == OH_CARRIES_AUDIO &&
+	               oh_codec_falls_silent(port->listen.decoder.codec, rtp.payload_len));
 	if (port->lost) {
 		port->lost = false;
 		oh_event_media(port->core, port, OH_EVENT_MEDIA_BACK, (port->now_ns - port->opened_ns) / 125000, 0, 0, 0,
@@ -273,6 +289,10 @@ void oh_receive(struct oh_port *port, bool rtcp)
 		return; /* forged: to port 0 nothing can be answered */
 	if (rtcp)
 		receive_rtcp(port, &from, core->datagram, (size_t)len);
-	else
-		receive_rtp(port, &from, core->datagram, (size_t)len);
+	else if (!port->ice)
+		receive_rtp(port, &from, false, core->datagram, (size_t)len);
+	else if (oh_ice_takes(port, &from, core->datagram, (size_t)len)) /* whom ICE selected */
+		receive_rtp(port, &port->to,
+		            from.sin_addr.s_addr != port->to.sin_addr.s_addr || from.sin_port != port->to.sin_port,
+		            core->datagram, (size_t)len);
 }

@@ -136,7 +136,51 @@ VOIP_ROWS = {
     "looked_at_amid_a_burst": bytes([6, 20, 0, 200, 5, 0, 0, 200, 5, 0, 6, 60]),
 }
 
-CORPORA = {"rtp": RTP, "rtcp": RTCP, "listen": LISTEN, "voip": VOIP_ROWS}
+
+def datagrams(*parts: tuple[int, int, bytes]) -> bytes:
+    """A script of fuzz_demux.c: what each does (SELECT or not) and from which address, tenths of ms, bytes."""
+    return b"".join(bytes([who | len(data) << 4, tenths]) + data for who, tenths, data in parts)
+
+
+SELECT, FAR, OTHER = 0x80, 0b0101, 0b1010
+MEDIA, REPORT = b"\x80\0\0\1\0\0\0", b"\x80\xc8\0\1\0\0\0"
+STUN, DTLS, NEITHER = b"\0\1\0\0", b"\x16\xfe\xfd\0", b"\x50\0\0\0"
+
+DEMUX = {
+    "media_from_the_selected": datagrams((SELECT | FAR, 1, b""), *[(FAR, 200, MEDIA)] * 20),
+    "media_from_another": datagrams((SELECT | FAR, 1, b""), *[(OTHER, 200, MEDIA)] * 20),
+    "media_before_any_is_selected": datagrams(*[(FAR, 200, MEDIA)] * 10, (SELECT | FAR, 1, b""), (FAR, 200, MEDIA)),
+    "reports": datagrams((SELECT | FAR, 1, b""), *[(FAR, 200, REPORT)] * 10),
+    "stun_flood": datagrams(*[(OTHER, 0, STUN)] * 100),
+    "stun_at_a_telephones_pace": datagrams(*[(FAR, 255, STUN)] * 40),
+    "dtls_flood": datagrams((SELECT | FAR, 1, b""), *[(FAR, 0, DTLS)] * 100),
+    "dtls_from_another": datagrams((SELECT | FAR, 1, b""), *[(OTHER, 50, DTLS)] * 10),
+    "selected_anew_with_stragglers": datagrams(
+        (SELECT | FAR, 1, b""),
+        (FAR, 200, MEDIA),
+        (SELECT | OTHER, 1, b""),
+        *[(FAR, 100, MEDIA), (OTHER, 100, MEDIA)] * 10,
+    ),
+    "nobody_is_selected_any_more": datagrams(
+        (SELECT | FAR, 1, b""), (FAR, 200, MEDIA), (SELECT, 1, b""), (FAR, 1, MEDIA)
+    ),
+    "neither": datagrams((SELECT | FAR, 1, b""), *[(FAR, 10, NEITHER)] * 10, (FAR, 10, b"")),
+}
+
+SRTP = {
+    **{f"plain_rtp_suite_{suite}": bytes([suite]) + rtp(rest=b"\xff" * 40) for suite in range(4)},
+    **{
+        f"plain_rtcp_suite_{suite}": bytes([suite]) + rtcp(200, SENDER) + b"\x80\0\0\1" + b"\0" * 10
+        for suite in range(4)
+    },
+    **{f"untouched_suite_{suite}": bytes([suite, 0, 1, 2, 3]) for suite in range(4)},
+    **{f"keys_changed_to_suite_{suite}": bytes([suite << 4 | 4, 255, 255, 2, 3, 20, 1]) for suite in range(4)},
+    "one_bit_of_the_tag": bytes([0, 0, 1, 2, 3, 61, 1]),
+    "one_bit_of_the_header": bytes([0, 0, 1, 2, 3, 1, 128]),
+    "sequence_number_of_another": bytes([2, 0, 1, 2, 3, 2, 255, 3, 255]),
+}
+
+CORPORA = {"rtp": RTP, "rtcp": RTCP, "listen": LISTEN, "voip": VOIP_ROWS, "demux": DEMUX, "srtp": SRTP}
 
 
 def main() -> None:

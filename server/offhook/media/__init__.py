@@ -28,15 +28,17 @@ from offhook.media.events import (
     RecordResumed,
     Talk,
 )
-from offhook.media.port import Codec, Port, Remote, Segment
+from offhook.media.port import Codec, Datagram, Keys, Port, Remote, Segment, Suite
 from offhook.media.slots import SlotSegment
 
 __all__ = [
     "Codec",
     "CoreCounters",
+    "Datagram",
     "Digit",
     "DigitsSent",
     "Heard",
+    "Keys",
     "MediaBack",
     "MediaCore",
     "MediaError",
@@ -53,6 +55,7 @@ __all__ = [
     "Remote",
     "Segment",
     "SlotSegment",
+    "Suite",
     "Talk",
     "slots",
 ]

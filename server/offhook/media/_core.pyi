@@ -5,6 +5,9 @@ Ports, prompts and segments are numbers. Every call that the core refuses raises
 
 from typing import final
 
+ULAW: int
+ALAW: int
+OPUS: int
 DIGIT: int
 DIGITS_SENT: int
 PROMPT_DONE: int
@@ -25,11 +28,15 @@ RawEvent = tuple[int, int, int, int, int, int, str | RawQuality]
 """kind, port, media clock (8 kHz samples), three numbers and a text whose meaning the kind gives; a QUALITY has
 figures in place of the text."""
 
+RawDatagram = tuple[int, str, int, bytes, int]
+"""port, where from (IP address, port), the datagram, CLOCK_MONOTONIC at its arrival"""
+
 @final
 class Core:
     def __init__(self, address: str, low: int, high: int, /) -> None: ...
     def fileno(self) -> int: ...
     def events(self) -> list[RawEvent]: ...
+    def datagrams(self) -> list[RawDatagram]: ...
     def counters(self) -> tuple[int, int, int, float, float, float, int, int, int, int]: ...
     def close(self) -> None: ...
     def attach(self, fd: int, /) -> int: ...
@@ -43,15 +50,23 @@ class Core:
         host: str,
         rtp_port: int,
         rtcp_port: int,
-        alaw: int,
+        codec: int,
         payload_type: int,
         digits_payload_type: int,
+        digits_rate_hz: int,
         packet_ms: int,
         send: bool,
         receive: bool,
         rtcp_mux: bool,
+        dtx: bool,
+        secure: bool,
         /,
     ) -> None: ...
+    def keys(self, port: int, suite: int, send: bytes, receive: bytes, /) -> None: ...
+    def forget_keys(self, port: int, /) -> None: ...
+    def ice(self, port: int, on: bool, /) -> None: ...
+    def select(self, port: int, host: str, rtp_port: int, /) -> None: ...
+    def post(self, port: int, host: str, rtp_port: int, data: bytes, /) -> None: ...
     def bind(self, port: int, segment: int, slot: int, /) -> int: ...
     def unbind(self, port: int, /) -> None: ...
     def bridge(self, port: int, other: int, /) -> None: ...
@@ -84,6 +99,10 @@ class Core:
         float,
         float,
         float,
+        int,
+        int,
+        int,
+        int,
         int,
         int,
         float,
