@@ -206,6 +206,7 @@ static int run_port_counters(struct oh_core *core, struct oh_command *command)
 	struct oh_port                  *port = oh_command_port(core, command);
 	struct oh_port_counters         *out = &command->of.port_counters;
 	const struct oh_listen_counters *heard;
+	struct oh_quality_side           whole;
 	uint32_t                         rate_hz, clock_hz;
 
 	if (port == NULL)
@@ -222,6 +223,9 @@ static int run_port_counters(struct oh_core *core, struct oh_command *command)
 	out->missing = heard->missing_samples * 8000u / rate_hz;
 	out->bad += heard->bad;
 	out->jitter_ms = port->have_source ? oh_rtcp_jitter(&port->source) * 1000.0 / clock_hz : 0.0;
+	oh_quality_whole(port, &whole);
+	out->mos_lq = whole.mos_lq > 0.0f ? (double)whole.mos_lq : 0.0;
+	out->mos_cq = whole.mos_cq > 0.0f ? (double)whole.mos_cq : 0.0;
 	return 0;
 }
 

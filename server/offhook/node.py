@@ -35,7 +35,7 @@ from offhook.speech.stats import SchedulerStats
 from offhook.speech.workers import SpeechWorker
 from offhook.store import Store, StoreError
 from offhook.telemetry.logs import on_call
-from offhook.telemetry.metrics import Metrics, WorkerFigures
+from offhook.telemetry.metrics import CoreFigures, Metrics, WorkerFigures
 from offhook.weights import cache
 
 log = structlog.get_logger("offhook.node")
@@ -371,6 +371,9 @@ class Node:
         """Once a second: the worker's figures, and the media core's with them."""
         counted = self.hall.core.counters()
         self.metrics.pacing(counted.pacing_p50_us / 1000, counted.pacing_p99_us / 1000, counted.pacing_max_us / 1000)
+        self.metrics.core(
+            CoreFigures(counted.kernel_drops, counted.disk_drops, counted.events_dropped, counted.ticks_overrun)
+        )
         self.metrics.worker(
             WorkerFigures(
                 restarts=stats.restarts,

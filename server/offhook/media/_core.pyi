@@ -22,9 +22,15 @@ MEDIA_BACK: int
 RECORD_FAILED: int
 RECORD_RESUMED: int
 RECORD_CLOSED: int
+QUALITY: int
 
-RawEvent = tuple[int, int, int, int, int, int, str]
-"""kind, port, media clock (8 kHz samples), three numbers and a text whose meaning the kind gives."""
+RawSide = tuple[float, float, float, float, float, float, float, float, float, float, int]
+"""struct oh_quality_side in its order; what is negative is not known."""
+RawQuality = tuple[RawSide, RawSide, float, float]
+"""heard, reported, round trip, delay: struct oh_quality in its order."""
+RawEvent = tuple[int, int, int, int, int, int, str | RawQuality]
+"""kind, port, media clock (8 kHz samples), three numbers and a text whose meaning the kind gives; a QUALITY has
+figures in place of the text."""
 
 RawDatagram = tuple[int, str, int, bytes, int]
 """port, where from (IP address, port), the datagram, CLOCK_MONOTONIC at its arrival"""
@@ -105,4 +111,8 @@ class Core:
         int,
         int,
         int,
+        int,
+        int,
+        float,
+        float,
     ]: ...

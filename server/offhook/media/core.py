@@ -15,11 +15,13 @@ from offhook.media.errors import MediaError
 from offhook.media.events import (
     Digit,
     DigitsSent,
+    Heard,
     MediaBack,
     MediaEvent,
     MediaLost,
     MediaStarted,
     PromptDone,
+    Quality,
     RecordClosed,
     RecordFailed,
     RecordResumed,
@@ -121,9 +123,35 @@ def _is_ipv4(host: str) -> bool:
     return True
 
 
+def _known(figure: float) -> float | None:
+    return None if figure < 0 else figure
+
+
+def _heard(side: _core.RawSide) -> Heard | None:
+    r, mos_lq, mos_cq, lost, discarded, burst_density, burst_ms, jitter_ms, said_mos_lq, said_mos_cq, packets = side
+    if packets == 0 or r < 0:
+        return None
+    return Heard(
+        packets,
+        r,
+        mos_lq,
+        _known(mos_cq),
+        lost,
+        _known(discarded),
+        _known(burst_density),
+        _known(burst_ms),
+        jitter_ms,
+        _known(said_mos_lq),
+        _known(said_mos_cq),
+    )
+
+
 def _event(raw: _core.RawEvent) -> MediaEvent:
     kind, port, clock, a, b, c, text = raw
     clock_ms = clock / 8
+    if not isinstance(text, str):
+        heard, reported, rtt_ms, delay_ms = text
+        return Quality(port, _heard(heard), _heard(reported), _known(rtt_ms), delay_ms, float(a), clock_ms)
     if kind == _core.DIGIT:
         return Digit(port, chr(a), b / 8, clock_ms)
     if kind == _core.DIGITS_SENT:

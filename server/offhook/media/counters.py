@@ -49,6 +49,14 @@ class PortCounters:
     """Datagrams handed up to the ICE and DTLS agents."""
     handed_up_dropped: int
     """Likewise, but dropped: more than these agents need (a flood), or nobody took them."""
+    rtcp_in: int
+    """RTCP packets read."""
+    rtcp_dropped: int
+    """RTCP packets dropped unread, because more came than a telephone sends."""
+    mos_lq: float
+    """Listening quality of all that was heard, 1 to 4.5 by the E-model (ITU-T G.107); 0.0 where nothing was."""
+    mos_cq: float
+    """Conversational quality of it, the delay counted; 0.0 where no round trip is known."""
 
 
 @dataclass(frozen=True, slots=True)
