@@ -26,7 +26,7 @@ static double ticks_a_ms(enum oh_codec codec)
 /* What lies between a packet on time and somebody who hears it, here. */
 static double listening_ms(const struct oh_port *port)
 {
-	return port->bridge.peer != NULL ? OH_BRIDGE_TARGET_MS : 0.0;
+	return port->seat != NULL ? oh_playout_delay_ms(port->seat->playout) : 0.0;
 }
 
 /* Mouth to ear, from the far end's to ours or back: half the way there and back, the packet gathered before it leaves,
