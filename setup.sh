@@ -127,7 +127,7 @@ tools() {
 # The telephones the tests call with, none of them ours. Tests that miss one say so and are skipped.
 peers() {
 	local missing
-	missing=$(lacking sip-tester baresip-core espeak-ng flite)
+	missing=$(lacking sip-tester baresip-core espeak-ng flite openssl)
 	[ -n "$missing" ] || return 0
 	if may_install; then
 		# shellcheck disable=SC2086
