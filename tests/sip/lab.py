@@ -10,7 +10,7 @@ from offhook.sip.events import IncomingCall, SipEvent
 from offhook.sip.grammar import Malformed
 from offhook.sip.incoming import IncomingSession
 from offhook.sip.message import Headers, Request, Response, parse
-from offhook.sip.sdp import LocalMedia
+from offhook.sip.offeranswer import LocalMedia
 from offhook.sip.settings import SipSettings
 from offhook.sip.transaction import Flow
 from offhook.sip.trunk import Trunk

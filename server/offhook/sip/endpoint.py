@@ -16,8 +16,8 @@ import structlog
 
 from offhook.sip.digest import Credentials
 from offhook.sip.events import SipEvent
+from offhook.sip.offeranswer import LocalMedia
 from offhook.sip.outgoing import OutgoingSession
-from offhook.sip.sdp import LocalMedia
 from offhook.sip.settings import Refusal, SipSettings
 from offhook.sip.transaction import Flow
 from offhook.sip.transport import TcpTransport, UdpTransport

@@ -10,7 +10,8 @@ from offhook.sip.digest import Credentials
 from offhook.sip.events import Answered, By, Failed, Progress
 from offhook.sip.grammar import Malformed, NameAddr, Uri
 from offhook.sip.message import Headers, Request, Response
-from offhook.sip.sdp import Agreed, Direction, LocalMedia, NotAcceptable
+from offhook.sip.offeranswer import Agreed, LocalMedia
+from offhook.sip.sdp import NotAcceptable
 from offhook.sip.session import Session
 from offhook.sip.transaction import TIMEOUT_S, Flow
 from offhook.sip.usage import ALLOW, Failure, Services, State, Timer
@@ -61,7 +62,7 @@ class OutgoingSession(Session):
         media = self.local
         assert media is not None, "an outgoing call has media from the start"
         self._cseq += 1
-        body = sdp.write_offer(media, Direction.SENDRECV, self._origin)
+        body = self._talks.write_offer(media, private=self._flow.private)
         request = Request(Headers([("Max-Forwards", "70")]), body, method="INVITE", uri_text=self._uri.text)
         headers = [
             ("From", self._from),
@@ -144,8 +145,7 @@ class OutgoingSession(Session):
         if response.content_type() != "application/sdp" or self.local is None:
             return None
         try:
-            media = sdp.parse(response.body).media
-            self._early = sdp.agree(media, self.local, proposed_mux=self.local.rtcp_mux)
+            self._early = self._talks.take_answer(sdp.parse(response.body), self.local)
         except NotAcceptable:
             return None
         return self._early
@@ -183,7 +183,7 @@ class OutgoingSession(Session):
             return self._fail(487, self._giving_up)
         try:
             description = sdp.parse(response.body)
-            agreed = sdp.agree(description.media, media, proposed_mux=media.rtcp_mux)
+            agreed = self._talks.take_answer(description, media)
         except NotAcceptable as fault:
             self._bye()
             return self._fail(488, f"the answer cannot be used: {fault}")

@@ -50,7 +50,7 @@ class Flow:
     """Where messages go, or came from. `connection` names a stream connection to prefer, 0 where there is none."""
 
     transport: str
-    """"udp" or "tcp"."""
+    """"udp", "tcp", "tls", "ws" or "wss"."""
     host: str
     """IP literal without brackets, or a host name."""
     port: int
@@ -59,6 +59,11 @@ class Flow:
     @property
     def reliable(self) -> bool:
         return self.transport != "udp"
+
+    @property
+    def private(self) -> bool:
+        """Nobody on the way can read what goes there."""
+        return self.transport in ("tls", "wss")
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,10 @@ from offhook.sip.grammar import Malformed
 from offhook.sip.incoming import IncomingSession
 from offhook.sip.message import Request, Response, Unusable, parse
 from offhook.sip.multipart import UnsupportedBody, description_of
+from offhook.sip.offeranswer import LocalMedia
 from offhook.sip.outgoing import OutgoingSession
 from offhook.sip.schedule import Schedule
-from offhook.sip.sdp import LocalMedia, NotAcceptable
+from offhook.sip.sdp import NotAcceptable
 from offhook.sip.session import Session
 from offhook.sip.settings import Refusal, SipSettings
 from offhook.sip.transaction import (
