@@ -97,7 +97,7 @@ async def serving(app: FastAPI, host: str, port: int) -> AsyncIterator[str]:
     had. On leaving, open requests are given a second."""
     with _listening(host, port) as listener:
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1, ws="none"
+            app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1, ws="websockets-sansio"
         )
         server = _Server(config)
         task = asyncio.create_task(server.serve(sockets=[listener]), name="console")
