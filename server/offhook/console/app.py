@@ -23,7 +23,7 @@ from fastapi.responses import PlainTextResponse
 from offhook.calls import archive, folds
 from offhook.calls.explain import explain
 from offhook.calls.timeline import Entry
-from offhook.console import callpage
+from offhook.console import callfiles, callpage
 from offhook.console.status import NodeState, NodeStatus
 from offhook.store import AmbiguousCall, CallRecord, NoSuchCall, Store, StoreError
 from offhook.telemetry.metrics import CONTENT_TYPE, Metrics
@@ -52,7 +52,7 @@ def make_app(
 ) -> FastAPI:
     """The application: `/healthz`, `/metrics`, `/status`, `/api/calls`, `/api/calls/{id}` and
     `/api/calls/{id}/explain`. `status` is called on the event loop and must be quick. With a `door`, web pages can
-    call, those of `origins` too: `/call/ws` and `/call/config`.
+    call, those of `origins` too: `/call`, `/call/ws` and `/call/config`.
 
     It asks nobody who they are: bind it to loopback, or stand it behind something that asks."""
     app = FastAPI(title="Offhook", docs_url="/api/docs", openapi_url="/api/openapi.json", redoc_url=None)
@@ -97,6 +97,7 @@ def make_app(
         return explain(_found(store, call_id)[1])
 
     if door is not None:
+        app.include_router(callfiles.routes())
         app.include_router(callpage.routes(door, origins))
     return app
 
