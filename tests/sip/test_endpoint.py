@@ -240,4 +240,6 @@ def test_settings_that_cannot_work_are_refused_with_a_sentence() -> None:
     with pytest.raises(ValueError, match="trunk 'pbx'"):
         SipEndpoint(SipSettings(trunks=(Trunk("pbx", ("example.com",)),)), lambda event: None)
     with pytest.raises(ValueError, match="transports"):
-        SipEndpoint(SipSettings(transports=frozenset({"tls"})), lambda event: None)
+        SipEndpoint(SipSettings(transports=frozenset({"sctp"})), lambda event: None)
+    with pytest.raises(ValueError, match="certificate"):
+        SipEndpoint(SipSettings(transports=frozenset({"wss"})), lambda event: None)

@@ -37,6 +37,18 @@ class Verdict(Enum):
     BAD = "bad"
 
 
+def user_of(credentials: list[str], realm: str) -> str:
+    """Whom the Authorization value for `realm` names; proves nothing."""
+    for value in credentials[:4]:
+        try:
+            given = parse_parameters(value)
+        except Malformed:
+            continue
+        if given.get("realm") == realm:
+            return given.get("username", "")
+    return ""
+
+
 Hash = Callable[[str], str]
 
 
