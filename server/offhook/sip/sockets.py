@@ -58,6 +58,8 @@ class Sockets:
             self._diallers["tls"] = Dialler("tls", self._table, self._believed)
             if self._shown is not None:
                 self.ports["tls"] = self._listen("tls", (host, settings.tls_port), StreamFramer, self._shown)
+            else:  # nobody listens: what comes comes over connections that we opened
+                self.ports["tls"] = settings.tls_port or 5061
         if self.ports.keys() & {"ws", "wss"}:
             from offhook.sip.websocket import WebSocketFramer  # only who needs it pays for the library
 
