@@ -31,7 +31,7 @@ from offhook.dialplan.plan import Disclose, Say, Voicemail
 from offhook.media import MediaCore, MediaError
 from offhook.media import slots as media_slots
 from offhook.settings import Settings, TrunkSettings
-from offhook.sip import Cause, IncomingCall, Refusal, Refused, SipEndpoint, SipEvent, SipSettings, Trunk
+from offhook.sip import Cause, IncomingCall, Refusal, Refused, SipEndpoint, SipEvent, SipSettings, Srtp, Trunk
 from offhook.speech.contract import RATE_HZ
 from offhook.speech.slots import Segment as Rows
 from offhook.speech.stats import SchedulerStats
@@ -137,6 +137,14 @@ class Node:
                     bind=(sip.host, sip.port),
                     advertise=sip.advertise,
                     transports=frozenset(sip.transports),
+                    tls_port=sip.tls_port,
+                    ws_port=sip.ws_port,
+                    wss_port=sip.wss_port,
+                    certificate=sip.certificate,
+                    key=sip.key,
+                    authorities=sip.authorities,
+                    ws_origins=tuple(sip.ws_origins),
+                    domain=sip.domain,
                     trunks=tuple(_trunk(trunk) for trunk in settings.trunks),
                 ),
                 self._on_sip,
@@ -211,7 +219,7 @@ class Node:
     def status(self) -> NodeStatus:
         """How it is doing at this moment."""
         now, stats = datetime.now(UTC), self.hall.speech.stats
-        host, port = self.hall.sip.local
+        host, ports = self.hall.sip.local[0], self.hall.sip.ports
         return NodeStatus(
             version=version("offhook"),
             started_at=self.started_at,
@@ -239,7 +247,7 @@ class Node:
             plan=self.settings.dialplan,
             plan_sha=self.plan.sha256,
             numbers=tuple(self.plan.numbers),
-            sip=tuple(f"{transport} {host}:{port}" for transport in self.settings.sip.transports),
+            sip=tuple(f"{transport} {host}:{port}" for transport, port in ports.items()),
             recordings=self.settings.calls_folder,
         )
 
@@ -450,6 +458,9 @@ def _trunk(settings: TrunkSettings) -> Trunk:
         realm=settings.realm,
         users={name: secret.get_secret_value() for name, secret in settings.users.items()},
         max_calls=settings.max_calls,
+        digest=tuple(name.upper() for name in settings.digest),
+        srtp=Srtp(settings.srtp),
+        codecs=tuple(name.upper() for name in settings.codecs) if settings.codecs else None,
     )
 
 

@@ -81,7 +81,16 @@ class TrunkSettings(_Section):
     realm: str | None = None
     """Where set, callers must authenticate by digest (RFC 7616) as one of `users`."""
     users: dict[str, Secret] = {}
+    """Who they are; with these a phone may also register, to be called as `sip:USER@` us."""
+    digest: Annotated[list[Literal["sha-256", "md5"]], Field(min_length=1)] = ["sha-256", "md5"]
+    """How they may prove it. Some phones (baresip before 2) give up where they are offered more than `md5`."""
     max_calls: int | None = None
+    srtp: Literal["never", "offered", "required"] = "offered"
+    """Encrypted audio. `offered`: wherever the caller offers it; to phones that we ring, where signalling is encrypted
+    too. `required`: no call without it."""
+    codecs: Annotated[list[Literal["opus", "pcmu", "pcma"]], Field(min_length=1)] | None = None
+    """What is taken and offered, best first. Where left out: all of them are taken, by the caller's own preference;
+    browsers are offered Opus first, telephones PCMU and PCMA."""
 
     @model_validator(mode="after")
     def _users_need_a_realm(self) -> TrunkSettings:
@@ -93,10 +102,31 @@ class TrunkSettings(_Section):
 class SipSettings(_Section):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 5060
-    """0 takes any free port."""
-    transports: list[Literal["udp", "tcp"]] = ["udp", "tcp"]
+    """Of UDP and TCP. 0 takes any free port, here and below."""
+    transports: list[Literal["udp", "tcp", "tls", "ws", "wss"]] = ["udp", "tcp"]
+    tls_port: Annotated[int, Field(ge=0, le=65535)] = 5061
+    ws_port: Annotated[int, Field(ge=0, le=65535)] = 5062
+    wss_port: Annotated[int, Field(ge=0, le=65535)] = 5063
+    certificate: Path | None = None
+    """PEM: our certificate for `tls` and `wss`, with those between it and its authority."""
+    key: Path | None = None
+    """PEM: its key, without a passphrase."""
+    authorities: Path | None = None
+    """PEM: certificates to trust in those whom we ring over TLS, besides those that this machine trusts."""
+    ws_origins: list[str] = []
+    """Pages that may connect by WebSocket, as `https://phones.example.com`; any, and softphones, where left out."""
+    domain: str | None = None
+    """What stands behind the @ of our users' addresses, besides our own address."""
     advertise: str | None = None
     """The address that callers reach us at, where that is not `host` (NAT, 0.0.0.0)."""
+
+    @model_validator(mode="after")
+    def _a_certificate_for_tls(self) -> SipSettings:
+        if {"tls", "wss"} & set(self.transports) and not (self.certificate and self.key):
+            raise ValueError(
+                "`tls` and `wss` need `certificate` and `key`, two PEM files; name both, or leave them out"
+            )
+        return self
 
 
 class MediaSettings(_Section):
@@ -305,5 +335,12 @@ def _against(folder: Path, settings: Settings) -> Settings:
             "dialplan": absolute(settings.dialplan),
             "agents": [absolute(path) for path in settings.agents],
             "console": console,
+            "sip": settings.sip.model_copy(
+                update={
+                    name: absolute(path)
+                    for name in ("certificate", "key", "authorities")
+                    if (path := getattr(settings.sip, name)) is not None
+                }
+            ),
         }
     )

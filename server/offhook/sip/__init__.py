@@ -48,7 +48,7 @@ from offhook.sip.outgoing import OutgoingSession
 from offhook.sip.sdp import Codec, Description, Direction, Media, NotAcceptable, OpusWishes
 from offhook.sip.session import Session
 from offhook.sip.settings import Refusal, SipSettings
-from offhook.sip.trunk import Trunk
+from offhook.sip.trunk import Terms, Trunk
 from offhook.sip.usage import State
 
 __all__ = [
@@ -91,5 +91,6 @@ __all__ = [
     "Srtp",
     "SrtpKeys",
     "State",
+    "Terms",
     "Trunk",
 ]

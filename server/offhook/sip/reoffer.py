@@ -209,7 +209,7 @@ class Renegotiation(DialogUsage):
             return self._services.respond(transaction, self._response(request, 422, headers=headers))
         try:
             assert self._dialog is not None, "a re-INVITE comes within a dialog"
-            self._dialog.refresh_target(request)
+            self._dialog.refresh_target(request, transaction.flow)
             description = sdp.parse(request.body) if request.body else None
         except Malformed as fault:
             return self._services.respond(transaction, self._response(request, 400, fault.reason))

@@ -22,6 +22,8 @@ SUITES: Mapping[str, int] = {
 """The suites that are taken (RFC 4568 6.2, RFC 7714 14.2), each with the bytes of its master key and salt together."""
 OFFERED = ("AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80")
 """What our offers name, best first."""
+PARAMETERS = ("KDR", "UNENCRYPTED_SRTP", "UNENCRYPTED_SRTCP", "UNAUTHENTICATED_SRTP", "FEC_ORDER", "FEC_KEY", "WSH")
+"""Session parameters that RFC 4568 6.3 knows."""
 MAX_LINES = 16
 SHORTEST_LIFE = 2**20
 """A key must be good for so many packets: we make no new one in the middle of a call (that is near six hours)."""
@@ -129,5 +131,5 @@ def _check_parameter(parameter: str) -> None:
     """6.3: a window size is a hint; what is unknown may be left aside only where it begins with a dash; the rest would
     leave packets in the clear or unproven, or asks for what is not done here."""
     if not (_WINDOW.match(parameter) or _NO_DERIVATION.match(parameter) or parameter.startswith("-")):
-        name = parameter.partition("=")[0]
-        raise UnusableCrypto(f"SRTP with {name if _SUITE.match(name) else 'that session parameter'} is not taken")
+        name = parameter.partition("=")[0].upper()
+        raise UnusableCrypto(f"SRTP with {name if name in PARAMETERS else 'an unknown session parameter'} is not taken")

@@ -61,9 +61,24 @@ class Flow:
         return self.transport != "udp"
 
     @property
+    def web(self) -> bool:
+        """A WebSocket, which only the other side can open (RFC 7118)."""
+        return self.transport in ("ws", "wss")
+
+    @property
     def private(self) -> bool:
         """Nobody on the way can read what goes there."""
         return self.transport in ("tls", "wss")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a message came from. `connection` is 0 for datagrams."""
+
+    transport: str
+    address: str
+    port: int
+    connection: int = 0
 
 
 @dataclass(frozen=True, slots=True)

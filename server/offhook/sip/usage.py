@@ -18,6 +18,7 @@ from offhook.sip.events import By, Ended, SipEvent
 from offhook.sip.message import Request, Response
 from offhook.sip.offeranswer import Agreed, LocalMedia, Negotiation
 from offhook.sip.transaction import T1_S, TIMEOUT_S, Flow, InviteServer, ServerTransaction
+from offhook.sip.trunk import Terms
 
 if TYPE_CHECKING:
     from offhook.sip.session import Session
@@ -105,6 +106,8 @@ class DialogUsage:
         self.peer_uri = peer_uri
         self.state = State.TRYING
         self.agreed: Agreed | None = None
+        self.terms = Terms()
+        """What calls with this peer are made of."""
         self.local: LocalMedia | None = None
         """The media we last described to the peer."""
         self.timers: dict[Timer, float] = {}
