@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 
@@ -150,7 +151,8 @@ class WebLeg:
         self._talks.agree(theirs, self._local(), keep=before)
         self.line.take(media.ice)
         local = self._local()
-        agreed = self._talks.agree(theirs, local, keep=before)
+        # With comfort noise a browser sends nothing in pauses, and those who listen here want no holes.
+        agreed = replace(self._talks.agree(theirs, local, keep=before), comfort_noise=None)
         self._answer = self._talks.write_answer(theirs, local, agreed).decode()
         return agreed
 
