@@ -110,6 +110,7 @@ class DtlsIdentity:
         context.set_max_proto_version(_DTLS_1_2)  # the exporter of RFC 5764 is that of 1.2
         context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION | SSL.OP_NO_QUERY_MTU)
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        context.set_mode(SSL.MODE_RELEASE_BUFFERS)
         context.set_cipher_list(_CIPHERS)
         context.use_certificate(certificate.certificate)
         context.use_privatekey(certificate.key)

@@ -4,9 +4,8 @@ it, write the answers to a Binding request. Bounded and strict: what is not whol
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-import ipaddress
+import socket
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
@@ -119,7 +118,7 @@ def _with_length(data: bytes, length: int) -> bytes:
 def _integrity(before: bytes, password: str) -> bytes:
     """RFC 8489 14.5: over what stands before it, under a header whose length ends with it."""
     covered = _with_length(before, len(before) - _HEADER + _INTEGRITY_BYTES)
-    return hmac.new(password.encode(), covered, hashlib.sha1).digest()
+    return hmac.digest(password.encode(), covered, "sha1")
 
 
 def _fingerprint(before: bytes) -> int:
@@ -129,7 +128,8 @@ def _fingerprint(before: bytes) -> int:
 
 def _xored(address: Address, transaction: bytes) -> bytes:
     """RFC 8489 14.2."""
-    host = ipaddress.ip_address(address[0])
-    pad = struct.pack("!I", _COOKIE) + transaction
-    packed = bytes(a ^ b for a, b in zip(host.packed, pad, strict=False))
-    return struct.pack("!BBH", 0, 1 if host.version == 4 else 2, address[1] ^ _COOKIE >> 16) + packed
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    host = socket.inet_pton(family, address[0])
+    pad = (struct.pack("!I", _COOKIE) + transaction)[: len(host)]
+    packed = (int.from_bytes(host) ^ int.from_bytes(pad)).to_bytes(len(host))
+    return struct.pack("!BBH", 0, 1 if len(host) == 4 else 2, address[1] ^ _COOKIE >> 16) + packed
