@@ -437,6 +437,7 @@ def _trunk(settings: TrunkSettings) -> Trunk:
         realm=settings.realm,
         users={name: secret.get_secret_value() for name, secret in settings.users.items()},
         max_calls=settings.max_calls,
+        digest=tuple(name.upper() for name in settings.digest),
         srtp=Srtp(settings.srtp),
         codecs=tuple(name.upper() for name in settings.codecs) if settings.codecs else None,
     )

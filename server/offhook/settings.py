@@ -82,6 +82,8 @@ class TrunkSettings(_Section):
     """Where set, callers must authenticate by digest (RFC 7616) as one of `users`."""
     users: dict[str, Secret] = {}
     """Who they are; with these a phone may also register, to be called as `sip:USER@` us."""
+    digest: Annotated[list[Literal["sha-256", "md5"]], Field(min_length=1)] = ["sha-256", "md5"]
+    """How they may prove it. Some phones (baresip before 2) give up where they are offered more than `md5`."""
     max_calls: int | None = None
     srtp: Literal["never", "offered", "required"] = "offered"
     """Encrypted audio. `offered`: wherever the caller offers it; to phones that we ring, where signalling is encrypted

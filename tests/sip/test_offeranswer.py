@@ -241,6 +241,20 @@ def test_the_answers_tag_says_which_of_our_keys_it_took() -> None:
     assert talks.write_offer(ours) == talks.write_offer(ours), "the same offer again, after a challenge"
 
 
+def test_who_does_not_understand_best_effort_is_offered_encryption_alone_once() -> None:
+    talks = Negotiation()
+    first = parse(talks.write_offer(OURS, private=True)).media
+    assert talks.insist()
+    second = parse(talks.write_offer(OURS, private=True)).media
+    assert (second.protocol, second.crypto) == ("RTP/SAVP", first.crypto)
+    assert not talks.insist()
+    with pytest.raises(NotAcceptable, match="does not secure"):
+        talks.take_answer(description("m=audio 4000 RTP/AVP 0\r\n"), OURS)
+    plain = Negotiation()
+    plain.write_offer(OURS)
+    assert not plain.insist()
+
+
 def test_best_effort_answered_without_a_key_is_plain() -> None:
     talks = Negotiation()
     talks.write_offer(OURS, private=True)

@@ -124,6 +124,7 @@ class Negotiation:
         """The keys of our last offer."""
         self._offer: tuple[str, bool] = ("RTP/AVP", True)
         """Its profile, and whether it had rtcp-mux."""
+        self._insists = False
         self._answered: SrtpKeys | None = None
         """The keys of the peer's last offer and ours beside them: an offer looked at twice gets one answer."""
 
@@ -205,6 +206,12 @@ class Negotiation:
         self._offer = (protocol, ours.rtcp_mux)
         return self._origin.stamp(ours.address, session, _in_place(before, keep.stream if keep else 0, audio))
 
+    def insist(self) -> bool:
+        """Our offer left the choice between plain and encrypted, as not every phone understands, and was refused: the
+        next one is for encrypted audio alone. False where that would be nothing new."""
+        before, self._insists = self._insists, self._offer[0] == "RTP/AVP" and bool(self._offered)
+        return self._insists and not before
+
     def take_answer(
         self, theirs: Description, ours: LocalMedia, hold: bool = False, keep: Agreed | None = None
     ) -> Agreed:
@@ -257,7 +264,7 @@ class Negotiation:
             return keep.protocol if keep is not None else "UDP/TLS/RTP/SAVPF", ()
         if keep is not None:
             return keep.protocol, () if keep.keys is None else (keep.keys.ours,)
-        required = ours.srtp is Srtp.REQUIRED
+        required = ours.srtp is Srtp.REQUIRED or self._insists
         if not required and not (ours.srtp is Srtp.OFFERED and private):
             return "RTP/AVP", ()
         offered = self._offered or tuple(sdes.fresh(suite, tag) for tag, suite in enumerate(sdes.OFFERED, 1))

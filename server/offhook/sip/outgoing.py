@@ -226,6 +226,8 @@ class OutgoingSession(Session):
                 self._minimum = minimum  # RFC 4028 7.3
                 self._interval = max(self._interval, minimum)
                 return self.start()
+            if response.status == 488 and self._talks.insist():
+                return self.start()
         try:
             contacts = tuple(str(c.uri) for c in response.contacts()) if response.status < 400 else ()
         except Malformed:

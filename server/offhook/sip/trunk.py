@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from offhook.sip.digest import ALGORITHMS
 from offhook.sip.offeranswer import LocalMedia, Srtp
 from offhook.sip.transaction import Flow
 
@@ -57,6 +58,8 @@ class Trunk:
     max_calls: int | None = None
     srtp: Srtp = Srtp.OFFERED
     codecs: tuple[str, ...] | None = None
+    digest: tuple[str, ...] = tuple(ALGORITHMS)
+    """The algorithms that users may prove themselves by, best first."""
 
     def terms(self, flow: Flow) -> Terms:
         """What calls over `flow` are made of."""

@@ -353,12 +353,14 @@ class UserAgent:
         if trunk.realm is None:
             return True
         given, now = request.headers.all("Authorization"), self._clock()
-        verdict = self._challenger.verify(given, trunk.realm, trunk.users, request.method, request.uri_text, now)
+        verdict = self._challenger.verify(
+            given, trunk.realm, trunk.users, request.method, request.uri_text, now, trunk.digest
+        )
         if verdict is Verdict.GOOD:
             return True
         headers = [
             ("WWW-Authenticate", value)
-            for value in self._challenger.challenge(trunk.realm, now, stale=verdict is Verdict.STALE)
+            for value in self._challenger.challenge(trunk.realm, now, verdict is Verdict.STALE, trunk.digest)
         ]
         if given and verdict is Verdict.BAD:
             self._turn_away(request, source, 401, Cause.AUTH, headers)
