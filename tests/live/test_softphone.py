@@ -6,6 +6,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 from loadtest.served import Served, free_port
