@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
@@ -23,91 +22,22 @@ from offhook.sip import (
     Answered,
     By,
     Confirmed,
-    Credentials,
     Ended,
     Failed,
     IncomingCall,
     SipSettings,
     Trunk,
 )
-from offhook.sip.digest import Answerer
-from offhook.sip.message import MAX_MESSAGE, Request, Response, parse
+from offhook.sip.message import MAX_MESSAGE, Request
 from offhook.sip.websocket import WebSocketFramer
 from tests.sip.certificates import self_signed
+from tests.sip.softphone import SIP, phone_at
 from tests.sip.test_endpoint import OURS, Phone
 
 DESK = Trunk("desk", ("127.0.0.0/8",), realm="offhook", users={"alice": "wonder"})
 SDP = (
     "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\na=sendrecv\r\n"
 )
-SIP = Subprotocol("sip")
-
-
-class SoftPhone:
-    """The browser's end, in text: one connection, whose name nobody can resolve."""
-
-    def __init__(self, socket: ClientConnection, scheme: str) -> None:
-        self._socket = socket
-        self._transport = scheme.upper()
-        self._answerer = Answerer(Credentials("alice", "wonder"))
-        self._cseq = 0
-        self.call_id = "web-call"
-
-    def request(self, method: str, uri: str, body: str = "", headers: str = "", to_tag: str = "", cseq: int = 0) -> str:
-        if not cseq:
-            self._cseq += 1
-        proof = self._answerer.header(method, uri)
-        lines = [
-            f"{method} {uri} SIP/2.0",
-            f"Via: SIP/2.0/{self._transport} df7jal23ls0d.invalid;branch=z9hG4bK{method}{self._cseq}{cseq};rport",
-            "Max-Forwards: 70",
-            "From: <sip:alice@phones.example.com>;tag=web",
-            f"To: <sip:{'alice' if method == 'REGISTER' else '100'}@phones.example.com>"
-            + (f";tag={to_tag}" if to_tag else ""),
-            f"Call-ID: {self.call_id if method != 'REGISTER' else 'web-register'}",
-            f"CSeq: {cseq or self._cseq} {method}",
-            "Contact: <sip:alice@df7jal23ls0d.invalid;transport=ws>",
-            *([": ".join(proof)] if proof else []),
-            *([headers] if headers else []),
-            *(["Content-Type: application/sdp"] if body else []),
-            f"Content-Length: {len(body)}",
-        ]
-        return "\r\n".join(lines) + "\r\n\r\n" + body
-
-    async def send(self, text: str) -> None:
-        await self._socket.send(text)
-
-    async def next(self) -> Request | Response:
-        text = await asyncio.wait_for(self._socket.recv(), 5)
-        assert isinstance(text, str), "browsers' softphones read text"
-        return parse(text.encode())
-
-    async def final(self) -> Response:
-        while True:
-            message = await self.next()
-            assert isinstance(message, Response), message
-            if message.status >= 200:
-                return message
-
-    async def proven(self, method: str, uri: str, body: str = "", headers: str = "") -> Response:
-        """Send a request, and again with the password where that is asked for."""
-        await self.send(self.request(method, uri, body, headers))
-        answer = await self.final()
-        if answer.status == 401:
-            if method == "INVITE":
-                await self.send(self.request("ACK", uri, to_tag=answer.target.tag or "", cseq=self._cseq))
-            assert self._answerer.take(answer.headers.all("WWW-Authenticate"), proxy=False)
-            await self.send(self.request(method, uri, body, headers))
-            answer = await self.final()
-        return answer
-
-    async def register(self) -> Response:
-        return await self.proven("REGISTER", "sip:phones.example.com")
-
-    def answer(self, request: Request, status: int, body: str = "") -> str:
-        headers = [("Contact", "<sip:alice@df7jal23ls0d.invalid;transport=ws>")]
-        headers += [("Content-Type", "application/sdp")] if body else []
-        return request.response(status, to_tag="web", headers=headers, body=body.encode()).to_bytes().decode()
 
 
 @asynccontextmanager
@@ -126,18 +56,9 @@ async def exchange(folder: Path, scheme: str = "ws", origins: tuple[str, ...] = 
         await server.endpoint.stop()
 
 
-@asynccontextmanager
-async def phone_at(url: str, folder: Path) -> AsyncIterator[SoftPhone]:
-    trusted = None
-    if url.startswith("wss"):
-        trusted = ssl.create_default_context(cafile=folder / "certificate.pem")
-    async with connect(url, subprotocols=[SIP], ssl=trusted) as socket:
-        yield SoftPhone(socket, url.partition(":")[0])
-
-
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
 async def test_a_browsers_phone_registers_is_rung_and_hung_up_on(tmp_path: Path, scheme: str) -> None:
-    async with exchange(tmp_path, scheme) as (server, url), phone_at(url, tmp_path) as phone:
+    async with exchange(tmp_path, scheme) as (server, url), phone_at(url, tmp_path / "certificate.pem") as phone:
         registered = await phone.register()
         assert registered.status == 200
         assert "df7jal23ls0d.invalid;transport=ws>;expires=" in (registered.headers.get("Contact") or "")
@@ -159,7 +80,7 @@ async def test_a_browsers_phone_registers_is_rung_and_hung_up_on(tmp_path: Path,
 
 
 async def test_a_browsers_phone_calls_with_its_password_and_hangs_up(tmp_path: Path) -> None:
-    async with exchange(tmp_path) as (server, url), phone_at(url, tmp_path) as phone:
+    async with exchange(tmp_path) as (server, url), phone_at(url, tmp_path / "certificate.pem") as phone:
         ringing = asyncio.create_task(phone.proven("INVITE", "sip:100@phones.example.com", SDP))
         incoming = await server.next(IncomingCall)
         assert incoming.dialled == "100" and incoming.session.terms.web
@@ -176,7 +97,7 @@ async def test_a_browsers_phone_calls_with_its_password_and_hangs_up(tmp_path: P
 
 async def test_a_connection_that_goes_takes_its_registration_along_and_fails_the_call_to_it(tmp_path: Path) -> None:
     async with exchange(tmp_path) as (server, url):
-        async with phone_at(url, tmp_path) as phone:
+        async with phone_at(url, tmp_path / "certificate.pem") as phone:
             await phone.register()
             server.endpoint.call("sip:alice@phones.example.com", OURS)
             await phone.next()

@@ -14,7 +14,7 @@ from offhook.agents.tools import Toolbox
 from offhook.calls.channel import ChannelAdapter
 from offhook.calls.prompts import Prompts
 from offhook.calls.secureline import SecureLine
-from offhook.calls.sipleg import SipLeg, local_media
+from offhook.calls.sipleg import SipLeg, playable
 from offhook.calls.webleg import WebLeg
 from offhook.media import MediaCore, MediaEvent, Port, Segment
 from offhook.sip import Session, SipEndpoint, SipEvent
@@ -89,7 +89,7 @@ class Exchange:
         URI is none."""
         port = self.core.open(label)
         try:
-            session = self.sip.call(uri, local_media(port), caller=caller)
+            session = self.sip.call(uri, playable(self.sip.terms(uri).offer(*port.address)), caller=caller)
         except ValueError:
             port.close()
             raise

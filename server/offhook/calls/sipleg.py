@@ -6,10 +6,12 @@ Signalling decides where audio goes; this tells the port. It knows no call and n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import cast
 
 from offhook.calls.channel import Answer, ChannelGone, Gone, Held, LegEvent, Moved, Pressed, Resumed
-from offhook.media import MediaError, Port, Remote
+from offhook.media import Codec, Keys, MediaError, Port, Remote, Suite
 from offhook.sip import (
     Agreed,
     Answered,
@@ -25,18 +27,18 @@ from offhook.sip import (
     Reoffered,
     Session,
     SipEvent,
-    Srtp,
 )
 
 ACK_WAIT_S = 2.0
 """How long to wait for the ACK before the call goes on without it; what is said then waits in the port."""
 
-CODECS = {"PCMU": "ulaw", "PCMA": "alaw"}
+CODECS: Mapping[str, Codec] = {"PCMU": "ulaw", "PCMA": "alaw"}
+"""What SDP calls a codec, and what a port does."""
 
 
-def local_media(port: Port) -> LocalMedia:
-    """What we offer or answer with for `port`."""
-    return LocalMedia(address=port.address[0], port=port.address[1], srtp=Srtp.NEVER)
+def playable(media: LocalMedia) -> LocalMedia:
+    """`media` without the codecs that a port does not have."""
+    return replace(media, codecs=tuple(name for name in media.codecs if name in CODECS))
 
 
 class SipLeg:
@@ -51,6 +53,7 @@ class SipLeg:
         self._answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._confirmed = asyncio.Event()
         self._ringing = False
+        self._keyed: Keys | None = None
         self._proven = isinstance(session, OutgoingSession)
         """Whoever we send audio to has shown, by an ACK, that they are where the SDP says: a forged INVITE must not
         point a stream of packets at somebody else."""
@@ -74,7 +77,7 @@ class SipLeg:
     async def answer(self) -> Answer:
         if self.agreed is None and isinstance(self.session, IncomingSession):
             self._require()
-            agreed = self.session.accept(local_media(self.port))
+            agreed = self.session.accept(self._media())
             if agreed is not None:
                 self._agree(agreed)
             else:
@@ -137,7 +140,7 @@ class SipLeg:
 
     def _reoffered(self) -> None:
         before = self.agreed
-        agreed = self.session.accept_reoffer(local_media(self.port))
+        agreed = self.session.accept_reoffer(self._media())
         if agreed is None:  # an offer without a description: the answer comes with the ACK, as `Answered`
             return
         self._agree(agreed)
@@ -159,10 +162,11 @@ class SipLeg:
             # Held the old way (RFC 3264 8.4): there is no address to send to, and nothing will be sent.
             remote = ("127.0.0.1", 9)
         try:
+            self._key(agreed)
             self.port.remote(
                 Remote(
                     address=remote,
-                    codec="alaw" if agreed.codec.name == "PCMA" else "ulaw",
+                    codec=CODECS[agreed.codec.name],
                     payload_type=agreed.codec.payload_type,
                     digits_payload_type=agreed.digits,
                     packet_ms=agreed.packet_ms,
@@ -170,10 +174,25 @@ class SipLeg:
                     receive=agreed.receive,
                     rtcp_mux=agreed.rtcp_mux,
                     rtcp_port=None if agreed.rtcp_mux else agreed.rtcp[1],
+                    secure=agreed.secure,
                 )
             )
         except MediaError as error:
             self.hang_up(f"media cannot follow what was agreed: {error}")
+
+    def _key(self, agreed: Agreed) -> None:
+        """Give the port the keys that were agreed, where they are other ones than before."""
+        if agreed.keys is None:
+            return
+        ours, theirs = agreed.keys.ours, agreed.keys.theirs
+        keys = Keys(cast(Suite, ours.suite), send=ours.key, receive=theirs.key)
+        if keys != self._keyed:
+            self.port.keys(keys)
+            self._keyed = keys
+
+    def _media(self) -> LocalMedia:
+        """What we answer with."""
+        return playable(self.session.terms.answer(*self.port.address))
 
     def _answer(self) -> Answer:
         assert self.agreed is not None
