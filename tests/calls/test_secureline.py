@@ -130,7 +130,8 @@ class Server:
         self.told: list[LineEvent] = []
         self.media: list[MediaEvent] = []
         self._news = asyncio.Event()
-        self.line = SecureLine(self.port, DtlsIdentity(Certificate.make()), self._tell)
+        self.line = SecureLine(self.port, DtlsIdentity(Certificate.make()))
+        self.line.listen(self._tell)
 
     def agree(self, peer: Peer) -> None:
         """Offer and answer have crossed."""

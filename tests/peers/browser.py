@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import fractions
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import av
 import numpy as np
@@ -110,16 +110,16 @@ class Ear:
 
 
 class Browser:
-    """A peer connection that offers `codec` alone, both ways."""
+    """A peer connection that speaks `codec` alone, both ways. One that `echoes` says back what it hears."""
 
-    def __init__(self, codec: str = "PCMU") -> None:
+    def __init__(self, codec: str = "PCMU", echoes: bool = False) -> None:
         self.voice, self.ear = Voice(), Ear()
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._listening: asyncio.Task[None] | None = None
         transceiver = self.connection.addTransceiver(self.voice, direction="sendrecv")
         codecs = RTCRtpSender.getCapabilities("audio").codecs
         transceiver.setCodecPreferences([each for each in codecs if each.mimeType.lower() == f"audio/{codec.lower()}"])
-        self.connection.on("track", self._listen)
+        self.connection.on("track", transceiver.sender.replaceTrack if echoes else self._listen)
 
     async def offer(self) -> str:
         """Its offer, made once."""
@@ -132,6 +132,12 @@ class Browser:
         if self.connection.signalingState != "stable":
             await self.connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
 
+    async def answer(self, offer: str) -> str:
+        """Its answer to somebody else's offer."""
+        await self.connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+        await self.connection.setLocalDescription(await self.connection.createAnswer())
+        return str(self.connection.localDescription.sdp)
+
     async def close(self) -> None:
         await self.connection.close()
         if self._listening is not None:
@@ -140,3 +146,13 @@ class Browser:
 
     def _listen(self, track: MediaStreamTrack) -> None:
         self._listening = asyncio.ensure_future(self.ear.listen(track))
+
+
+@contextlib.asynccontextmanager
+async def browsing(codec: str = "PCMU", echoes: bool = False) -> AsyncIterator[Browser]:
+    """A browser that is closed when the block is left."""
+    browser = Browser(codec, echoes)
+    try:
+        yield browser
+    finally:
+        await browser.close()

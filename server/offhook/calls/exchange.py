@@ -6,7 +6,7 @@ Media events name a port, SIP events a session; here each finds its way. Nothing
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from offhook.agents.job import Agent
@@ -56,7 +56,8 @@ class Exchange:
     """Who this server is to those that speak DTLS."""
     _ports: dict[int, Callable[[MediaEvent], None]] = field(default_factory=dict)
     _legs: dict[Session, SipLeg] = field(default_factory=dict)
-    _lines: dict[int, SecureLine] = field(default_factory=dict)
+    _agents: dict[int, SipLeg | WebLeg] = field(default_factory=dict)
+    """By port, the legs whose far end may speak ICE and DTLS."""
 
     def on_media(self) -> None:
         """Hand out what the media core reports; for `loop.add_reader(core.fileno(), ...)`."""
@@ -64,8 +65,9 @@ class Exchange:
             if (handler := self._ports.get(event.port)) is not None:
                 handler(event)
         for datagram in self.core.datagrams():
-            if (line := self._lines.get(datagram.port)) is not None:
-                line.receive(datagram)
+            leg = self._agents.get(datagram.port)
+            if leg is not None and leg.line is not None:
+                leg.line.receive(datagram)
 
     def on_sip(self, event: SipEvent) -> bool:
         """Hand an event to the leg whose session it is of; False where there is none."""
@@ -87,13 +89,18 @@ class Exchange:
     def outgoing(self, uri: str, caller: str, label: str) -> SipLeg:
         """Ring `uri` on behalf of `caller` (a SIP URI). Raises MediaError where no port is free, ValueError where the
         URI is none."""
-        port = self.core.open(label)
+        port, line = self.core.open(label), None
         try:
-            session = self.sip.call(uri, playable(self.sip.terms(uri).offer(*port.address)), caller=caller)
+            terms = self.sip.terms(uri)
+            media = playable(terms.offer(*port.address))
+            if terms.web:
+                line = SecureLine(port, self.identity)
+                media = replace(media, dtls=line.local())
+            session = self.sip.call(uri, media, caller=caller)
         except ValueError:
             port.close()
             raise
-        return self._leg(session, port)
+        return self._leg(session, port, line)
 
     def web(self, offer: str, label: str, away_s: float) -> WebLeg:
         """The leg of a browser that offers a call. Raises MediaError where no port is free, NotAcceptable where the
@@ -104,7 +111,7 @@ class Exchange:
         except BaseException:
             port.close()
             raise
-        self._lines[port.number] = leg.line
+        self._agents[port.number] = leg
         return leg
 
     def forget(self, leg: ChannelAdapter) -> None:
@@ -113,9 +120,9 @@ class Exchange:
         if isinstance(leg, SipLeg):
             self._legs.pop(leg.session, None)
         self._ports.pop(leg.port.number, None)
-        self._lines.pop(leg.port.number, None)
+        self._agents.pop(leg.port.number, None)
 
-    def _leg(self, session: Session, port: Port) -> SipLeg:
-        leg = SipLeg(session, port)
-        self._legs[session] = leg
+    def _leg(self, session: Session, port: Port, line: SecureLine | None = None) -> SipLeg:
+        leg = SipLeg(session, port, self.identity, line)
+        self._legs[session] = self._agents[port.number] = leg
         return leg

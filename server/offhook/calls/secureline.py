@@ -20,6 +20,8 @@ from offhook.webrtc.certificate import Fingerprint
 
 CONNECT_S = 20.0
 """How long the peer has from the agreement until audio can flow."""
+NOWHERE = ("127.0.0.1", 9)
+"""What a port's `Remote` says where ICE says it better."""
 PRIORITY = (126 << 24) + (65535 << 8) + 255
 """Of our one candidate, a host's (RFC 8445 5.1.2.1)."""
 
@@ -53,13 +55,14 @@ LineEvent = Connected | Moved | Lost | Failed
 
 
 class SecureLine:
-    """ICE and DTLS of one port. `take` what the peer's description says, `local` for ours, then `begin`."""
+    """ICE and DTLS of one port, which is in their hands from here on. `take` what the peer's description says, `local`
+    for ours, then `begin`."""
 
-    def __init__(self, port: Port, identity: dtls.DtlsIdentity, listener: Callable[[LineEvent], None]) -> None:
+    def __init__(self, port: Port, identity: dtls.DtlsIdentity) -> None:
         self.port = port
         self.connected = False
         self._identity = identity
-        self._listener = listener
+        self._listener: Callable[[LineEvent], None] = lambda event: None
         self._loop = asyncio.get_running_loop()
         self._ice = ice.IceLite()
         self._dtls: dtls.Dtls | None = None
@@ -82,6 +85,10 @@ class SecureLine:
         """The SRTP suite in use; None while there are no keys."""
         return self._suite
 
+    def listen(self, listener: Callable[[LineEvent], None]) -> None:
+        """Tell `listener` what happens from now on."""
+        self._listener = listener
+
     # --- signalling
 
     def take(self, theirs: Ice) -> None:
@@ -92,10 +99,6 @@ class SecureLine:
             self._ice.answered(credentials)
         elif self._ice.remote != credentials:
             self._ice.restart(credentials)
-
-    def restart(self) -> None:
-        """An offer of ours is to have new credentials; the peer's follow with its answer."""
-        self._ice.restart()
 
     def local(self) -> LocalDtls:
         """What our description says."""

@@ -1,6 +1,7 @@
 """A SIP dialog as a leg of a call: a session of `sip`, a port of `media`, and the agreement that ties them together.
 
-Signalling decides where audio goes; this tells the port. It knows no call and no dial plan.
+Signalling decides where audio goes, or, where the far end is a browser, ICE does; this tells the port. It knows no call
+and no dial plan.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import cast
 
+from offhook.calls import secureline
 from offhook.calls.channel import Answer, ChannelGone, Gone, Held, LegEvent, Moved, Pressed, Resumed
+from offhook.calls.secureline import NOWHERE, SecureLine
 from offhook.media import Codec, Keys, MediaError, Port, Remote, Suite
 from offhook.sip import (
     Agreed,
@@ -22,12 +25,14 @@ from offhook.sip import (
     Failed,
     IncomingSession,
     LocalMedia,
+    Media,
     OutgoingSession,
     Progress,
     Reoffered,
     Session,
     SipEvent,
 )
+from offhook.webrtc import DtlsIdentity
 
 ACK_WAIT_S = 2.0
 """How long to wait for the ACK before the call goes on without it; what is said then waits in the port."""
@@ -44,9 +49,19 @@ def playable(media: LocalMedia) -> LocalMedia:
 class SipLeg:
     """A ChannelAdapter over SIP. Whoever receives the endpoint's events hands this session's to `handle`."""
 
-    def __init__(self, session: Session, port: Port) -> None:
+    def __init__(
+        self, session: Session, port: Port, identity: DtlsIdentity | None = None, line: SecureLine | None = None
+    ) -> None:
+        """`identity`: who we are to far ends that speak DTLS; none is taken where it is left out. `line`: what our own
+        offer was made with, where it offers DTLS."""
         self.session = session
         self.port = port
+        self.line = line
+        """Of a far end that speaks ICE and DTLS: takes the datagrams that the port hands up."""
+        self._identity = identity
+        self._secured: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if line is not None:
+            line.listen(self._on_line)
         self.agreed: Agreed | None = None
         self._listener: Callable[[LegEvent], None] = lambda event: None
         self._gone: Gone | None = None
@@ -86,12 +101,14 @@ class SipLeg:
                 await asyncio.wait_for(self._confirmed.wait(), ACK_WAIT_S)
             except TimeoutError:
                 pass
+        await self._flowing()
         self._require()
         return self._answer()
 
     async def answered(self) -> Answer:
         """Outgoing: wait until the far end answers. Raises ChannelGone where it does not; `failed` says how."""
         await self._answered
+        await self._flowing()
         return self._answer()
 
     def reject(self, status: int, reason: str) -> None:
@@ -149,7 +166,7 @@ class SipLeg:
     def _tell_change(self, before: Agreed | None, agreed: Agreed) -> None:
         if before is None:
             return
-        if agreed.send and agreed.remote != before.remote:
+        if agreed.send and agreed.remote != before.remote and agreed.dtls is None:
             self._listener(Moved(f"{agreed.remote[0]}:{agreed.remote[1]}"))
         if agreed.send != before.send:
             self._listener(Resumed() if agreed.send else Held())
@@ -157,8 +174,14 @@ class SipLeg:
     def _agree(self, agreed: Agreed, is_final: bool = True) -> None:
         if is_final:
             self.agreed = agreed
-        remote = agreed.remote
-        if not agreed.send and (remote[0] == "0.0.0.0" or remote[1] in (0, 9)):
+        remote, proven = agreed.remote, self._proven
+        if agreed.dtls is not None:
+            if self.line is None or agreed.dtls.ice is None:
+                return self.hang_up("the far end's DTLS comes without ICE")
+            self.line.take(agreed.dtls.ice)
+            self.line.begin(agreed.dtls)
+            remote, proven = NOWHERE, True
+        elif not agreed.send and (remote[0] == "0.0.0.0" or remote[1] in (0, 9)):
             # Held the old way (RFC 3264 8.4): there is no address to send to, and nothing will be sent.
             remote = ("127.0.0.1", 9)
         try:
@@ -170,7 +193,7 @@ class SipLeg:
                     payload_type=agreed.codec.payload_type,
                     digits_payload_type=agreed.digits,
                     packet_ms=agreed.packet_ms,
-                    send=agreed.send and self._proven,
+                    send=agreed.send and proven,
                     receive=agreed.receive,
                     rtcp_mux=agreed.rtcp_mux,
                     rtcp_port=None if agreed.rtcp_mux else agreed.rtcp[1],
@@ -191,8 +214,32 @@ class SipLeg:
             self._keyed = keys
 
     def _media(self) -> LocalMedia:
-        """What we answer with."""
-        return playable(self.session.terms.answer(*self.port.address))
+        """What we answer with, or offer where that was left to us."""
+        media = playable(self.session.terms.answer(*self.port.address))
+        theirs = self.session.offered
+        if self._identity is None or not (_is_browsers(theirs) if theirs is not None else self.session.terms.web):
+            return media
+        if self.line is None:
+            self.line = SecureLine(self.port, self._identity)
+            self.line.listen(self._on_line)
+        if theirs is not None and theirs.ice is not None:
+            self.line.take(theirs.ice)
+        return replace(media, dtls=self.line.local())
+
+    def _on_line(self, event: secureline.LineEvent) -> None:
+        match event:
+            case secureline.Connected():
+                if not self._secured.done():
+                    self._secured.set_result(None)
+            case secureline.Moved((host, number)):
+                self._listener(Moved(f"{host}:{number}"))
+            case secureline.Failed(why):
+                self.hang_up(f"the line could not be secured: {why}")
+
+    async def _flowing(self) -> None:
+        """Wait until audio can flow, where that takes more than the agreement. Raises ChannelGone."""
+        if self.line is not None:
+            await asyncio.shield(self._secured)
 
     def _answer(self) -> Answer:
         assert self.agreed is not None
@@ -207,7 +254,16 @@ class SipLeg:
             return
         self._gone = gone
         self._confirmed.set()
-        if not self._answered.done():
-            self._answered.set_exception(ChannelGone(gone.cause))
-            self._answered.exception()  # nobody may be waiting, and that is no fault
+        if self.line is not None:
+            self.line.close()
+        for waiting in (self._answered, self._secured):
+            if not waiting.done():
+                waiting.set_exception(ChannelGone(gone.cause))
+                waiting.exception()  # nobody may be waiting, and that is no fault
         self._listener(gone)
+
+
+def _is_browsers(offer: Media) -> bool:
+    """It is to be secured by DTLS, and ICE is to find the way. Who offers keys in the description too gets those."""
+    dtls = offer.protocol.startswith("UDP/TLS/") or (offer.wants_security and not offer.crypto)
+    return dtls and offer.dtls is not None and offer.ice is not None and not offer.ice.lite and offer.rtcp_mux

@@ -17,7 +17,8 @@ import structlog
 from offhook.calls import secureline
 from offhook.calls.channel import Answer, ChannelGone, Gone, Held, LegEvent, Moved, Pressed, Resumed
 from offhook.calls.narration import Message
-from offhook.calls.secureline import SecureLine
+from offhook.calls.secureline import NOWHERE, SecureLine
+from offhook.calls.sipleg import CODECS
 from offhook.media import MediaError, Port, Remote
 from offhook.sip import sdp
 from offhook.sip.offeranswer import Agreed, LocalMedia, Negotiation, Srtp
@@ -29,15 +30,8 @@ log = structlog.get_logger("offhook.calls")
 AWAY_S = 15.0
 """How long a page that was lost is waited for."""
 
-MEDIA_CODECS = {"PCMU": "ulaw", "PCMA": "alaw"}
-"""What browsers send, best first, and what the media core calls it."""
-
-
 REFUSALS = {480: "unavailable", 486: "busy", 603: "declined"}
 """What a page is told of a call that was refused."""
-
-NOWHERE = ("127.0.0.1", 9)
-"""Where a port is told to send before the browser has chosen an address; it sends nothing there."""
 
 
 class WebLeg:
@@ -48,8 +42,9 @@ class WebLeg:
         """Raises NotAcceptable where the offer is none that can be answered; the port stays whose it was."""
         self.port = port
         self.token = secrets.token_urlsafe(24)
-        self.line = SecureLine(port, identity, self._on_line)
+        self.line = SecureLine(port, identity)
         """Takes the datagrams that the port hands up."""
+        self.line.listen(self._on_line)
         self.answered = False
         self._away_s = away_s
         self._loop = asyncio.get_running_loop()
@@ -81,7 +76,7 @@ class WebLeg:
             self._say_answer()
         await asyncio.shield(self._connected)
         self._require()
-        return Answer(MEDIA_CODECS[self._agreed.codec.name], self._agreed.packet_ms)
+        return Answer(CODECS[self._agreed.codec.name], self._agreed.packet_ms)
 
     def reject(self, status: int, reason: str) -> None:
         if self.available and not self.answered:
@@ -158,7 +153,7 @@ class WebLeg:
 
     def _local(self) -> LocalMedia:
         host, number = self.port.address
-        return LocalMedia(host, number, tuple(MEDIA_CODECS), srtp=Srtp.REQUIRED, dtls=self.line.local())
+        return LocalMedia(host, number, tuple(CODECS), srtp=Srtp.REQUIRED, dtls=self.line.local())
 
     def _say_answer(self) -> None:
         assert self._agreed.dtls is not None
@@ -172,7 +167,7 @@ class WebLeg:
             self.port.remote(
                 Remote(
                     address=self.line.selected or NOWHERE,
-                    codec="alaw" if agreed.codec.name == "PCMA" else "ulaw",
+                    codec=CODECS[agreed.codec.name],
                     payload_type=agreed.codec.payload_type,
                     digits_payload_type=agreed.digits,
                     packet_ms=agreed.packet_ms,

@@ -13,7 +13,7 @@ from offhook.sip.dialog import Dialog
 from offhook.sip.events import Answered, By, Cancelled, Confirmed
 from offhook.sip.message import Request, Response
 from offhook.sip.offeranswer import Agreed, LocalMedia
-from offhook.sip.sdp import Description, NotAcceptable
+from offhook.sip.sdp import Description, Media, NotAcceptable
 from offhook.sip.session import Session
 from offhook.sip.transaction import T1_S, TIMEOUT_S, InviteServer, ServerTransaction
 from offhook.sip.usage import ALLOW, Services, State, Timer
@@ -56,6 +56,12 @@ class IncomingSession(Session):
         self._after_prack: Callable[[], object] | None = None
         self._learn(request)
         services.adopt(self, dialog)
+
+    @property
+    def offered(self) -> Media | None:
+        if self.state in (State.TRYING, State.EARLY):
+            return self._description.media if self._description is not None else None
+        return super().offered
 
     # --- verbs
 

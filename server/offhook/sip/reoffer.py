@@ -13,7 +13,7 @@ from offhook.sip.events import By, Reagreed, Reoffered
 from offhook.sip.grammar import Malformed
 from offhook.sip.message import Request, Response
 from offhook.sip.offeranswer import Agreed, LocalMedia, direction_of
-from offhook.sip.sdp import Description, Direction, NotAcceptable
+from offhook.sip.sdp import Description, Direction, Media, NotAcceptable
 from offhook.sip.transaction import T1_S, T2_S, InviteServer, ServerTransaction
 from offhook.sip.usage import ALLOW, DialogUsage, Failure, Services, State, Timer, Unacknowledged, log, warning
 
@@ -45,6 +45,11 @@ class Renegotiation(DialogUsage):
         """Whether an offer of ours is out."""
         self._wanted: tuple[LocalMedia, bool] | None = None
         """The offer to make once nothing else is under way."""
+
+    @property
+    def offered(self) -> Media | None:
+        """What the peer offers and waits to have answered."""
+        return self._peer_offer.description.media if self._peer_offer is not None else None
 
     def reoffer(self, media: LocalMedia | None = None, hold: bool = False) -> None:
         """Offer our audio anew: `hold` asks the peer not to be heard, False resumes; `media` moves it.
