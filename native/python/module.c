@@ -297,10 +297,11 @@ static PyObject *core_remote(PyObject *object, PyObject *args)
 	struct in_addr   ip;
 	const char      *host;
 	unsigned int     port;
-	int              rtp_port, rtcp_port, alaw, audio_pt, digits_pt, packet_ms, send, receive, mux, secure, error;
+	int              rtp_port, rtcp_port, codec, audio_pt, digits_pt, digits_rate_hz, packet_ms;
+	int              send, receive, mux, dtx, secure, error;
 
-	if (!PyArg_ParseTuple(args, "Isiiiiiipppp", &port, &host, &rtp_port, &rtcp_port, &alaw, &audio_pt, &digits_pt,
-	                      &packet_ms, &send, &receive, &mux, &secure))
+	if (!PyArg_ParseTuple(args, "Isiiiiiiippppp", &port, &host, &rtp_port, &rtcp_port, &codec, &audio_pt, &digits_pt,
+	                      &digits_rate_hz, &packet_ms, &send, &receive, &mux, &dtx, &secure))
 		return NULL;
 	if (inet_pton(AF_INET, host, &ip) != 1)
 		return PyErr_Format(media_error, "port %u: remote: %s is no IPv4 address: resolve the name first", port,
@@ -308,13 +309,15 @@ static PyObject *core_remote(PyObject *object, PyObject *args)
 	remote.ip = ip.s_addr;
 	remote.rtp_port = (uint16_t)rtp_port;
 	remote.rtcp_port = (uint16_t)rtcp_port;
-	remote.alaw = alaw != 0;
+	remote.codec = (enum oh_codec)codec; /* one of CODECS: port.py has looked */
 	remote.audio_pt = (uint8_t)audio_pt;
 	remote.digits_pt = (int16_t)digits_pt;
+	remote.digits_rate_hz = (uint32_t)digits_rate_hz;
 	remote.packet_ms = (uint16_t)packet_ms;
 	remote.send = send != 0;
 	remote.receive = receive != 0;
 	remote.rtcp_mux = mux != 0;
+	remote.dtx = dtx != 0;
 	remote.secure = secure != 0;
 	RUN((Core *)object, error, oh_port_remote(core, port, &remote));
 	if (error < 0)
@@ -601,6 +604,9 @@ static int add_constants(PyObject *module)
 		const char *name;
 		int         value;
 	} constants[] = {
+	        {"ULAW", OH_CODEC_ULAW},
+	        {"ALAW", OH_CODEC_ALAW},
+	        {"OPUS", OH_CODEC_OPUS},
 	        {"DIGIT", OH_EVENT_DIGIT},
 	        {"DIGITS_SENT", OH_EVENT_DIGITS_SENT},
 	        {"PROMPT_DONE", OH_EVENT_PROMPT_DONE},

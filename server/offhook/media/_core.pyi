@@ -5,6 +5,9 @@ Ports, prompts and segments are numbers. Every call that the core refuses raises
 
 from typing import final
 
+ULAW: int
+ALAW: int
+OPUS: int
 DIGIT: int
 DIGITS_SENT: int
 PROMPT_DONE: int
@@ -41,13 +44,15 @@ class Core:
         host: str,
         rtp_port: int,
         rtcp_port: int,
-        alaw: int,
+        codec: int,
         payload_type: int,
         digits_payload_type: int,
+        digits_rate_hz: int,
         packet_ms: int,
         send: bool,
         receive: bool,
         rtcp_mux: bool,
+        dtx: bool,
         secure: bool,
         /,
     ) -> None: ...
