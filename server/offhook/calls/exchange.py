@@ -13,7 +13,7 @@ from offhook.agents.job import Agent
 from offhook.agents.tools import Toolbox
 from offhook.calls.channel import ChannelAdapter
 from offhook.calls.prompts import Prompts
-from offhook.calls.sipleg import SipLeg, playable
+from offhook.calls.sipleg import SipLeg
 from offhook.media import MediaCore, MediaEvent, Port, Segment
 from offhook.sip import Session, SipEndpoint, SipEvent
 from offhook.speech.slots import Segment as Rows
@@ -80,7 +80,7 @@ class Exchange:
         URI is none."""
         port = self.core.open(label)
         try:
-            session = self.sip.call(uri, playable(self.sip.terms(uri).offer(*port.address)), caller=caller)
+            session = self.sip.call(uri, self.sip.terms(uri).offer(*port.address), caller=caller)
         except ValueError:
             port.close()
             raise

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import cast
 
 from offhook.calls.channel import Answer, ChannelGone, Gone, Held, LegEvent, Moved, Pressed, Resumed
@@ -32,13 +31,8 @@ from offhook.sip import (
 ACK_WAIT_S = 2.0
 """How long to wait for the ACK before the call goes on without it; what is said then waits in the port."""
 
-CODECS: Mapping[str, Codec] = {"PCMU": "ulaw", "PCMA": "alaw"}
-"""What SDP calls a codec, and what a port does."""
-
-
-def playable(media: LocalMedia) -> LocalMedia:
-    """`media` without the codecs that a port does not have."""
-    return replace(media, codecs=tuple(name for name in media.codecs if name in CODECS))
+CODECS: Mapping[str, Codec] = {"OPUS": "opus", "PCMU": "ulaw", "PCMA": "alaw"}
+"""What SDP calls a codec (RFC 3551, RFC 7587), and what a port does."""
 
 
 class SipLeg:
@@ -169,6 +163,7 @@ class SipLeg:
                     codec=CODECS[agreed.codec.name],
                     payload_type=agreed.codec.payload_type,
                     digits_payload_type=agreed.digits,
+                    digits_rate_hz=agreed.digits_rate_hz,
                     packet_ms=agreed.packet_ms,
                     send=agreed.send and self._proven,
                     receive=agreed.receive,
@@ -192,7 +187,7 @@ class SipLeg:
 
     def _media(self) -> LocalMedia:
         """What we answer with."""
-        return playable(self.session.terms.answer(*self.port.address))
+        return self.session.terms.answer(*self.port.address)
 
     def _answer(self) -> Answer:
         assert self.agreed is not None
