@@ -51,6 +51,9 @@ def test_a_secret_comes_from_the_environment_and_is_not_shown(tmp_path: Path, mo
         ("[sip]\nhost = '0.0.0.0'\n", "say in sip.advertise where phones reach us"),
         ("[media]\nhost = '0.0.0.0'\n", "say in media.advertise where audio is to go"),
         ("[media]\nports = [9, 10]\n", "is not a range of ports"),
+        ("[sip]\ntransports = ['udp', 'tls']\n", "need `certificate` and `key`"),
+        ("[[trunks]]\nname = 'a'\nsources = ['192.0.2.7']\nsrtp = 'maybe'\n", "trunks.0.srtp"),
+        ("[[trunks]]\nname = 'a'\nsources = ['192.0.2.7']\ncodecs = ['g729']\n", "trunks.0.codecs"),
         ("[sip\n", "is not TOML"),
     ],
 )
@@ -65,3 +68,9 @@ def test_a_models_options_may_be_lists_and_tables(tmp_path: Path) -> None:
     text = '[speech.options]\nvoices = ["joe"]\n[speech.options.turns]\nask_ms = 8000\n'
     options = load_settings(written(tmp_path, text)).speech.options
     assert CascadeOptions.read(options).turns.ask_ms == 8000
+
+
+def test_certificates_lie_beside_the_settings(tmp_path: Path) -> None:
+    text = '[sip]\ntransports = ["tls"]\ncertificate = "phones.pem"\nkey = "/etc/phones.key"\n'
+    sip = load_settings(written(tmp_path, text)).sip
+    assert (sip.certificate, sip.key, sip.authorities) == (tmp_path / "phones.pem", Path("/etc/phones.key"), None)
