@@ -205,6 +205,8 @@ static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, bo
 	count(port, &rtp, packet.content);
 	if (!port->remote.receive)
 		return;
+	if (port->seat != NULL)
+		oh_seat_put(port, &rtp, packet.content);
 	packet.payload = rtp.payload;
 	packet.payload_len = rtp.payload_len;
 	packet.ssrc = rtp.ssrc;
