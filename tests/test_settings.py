@@ -56,6 +56,9 @@ def test_a_secret_comes_from_the_environment_and_is_not_shown(tmp_path: Path, mo
         ("[[web.ice_servers]]\nurls = ['http://x']\n", "is no STUN or TURN address"),
         ("[[web.ice_servers]]\nurls = ['turn:x']\nusername = 'u'\n", "`username` and `credential` belong together"),
         ("[web]\naway_s = -1\n", "web.away_s: "),
+        ("[sip]\ntransports = ['udp', 'tls']\n", "need `certificate` and `key`"),
+        ("[[trunks]]\nname = 'a'\nsources = ['192.0.2.7']\nsrtp = 'maybe'\n", "trunks.0.srtp"),
+        ("[[trunks]]\nname = 'a'\nsources = ['192.0.2.7']\ncodecs = ['g729']\n", "trunks.0.codecs"),
         ("[sip\n", "is not TOML"),
     ],
 )
@@ -83,3 +86,9 @@ def test_web_pages_may_call_where_only_this_machine_reaches_them_or_where_it_is_
 def test_the_consoles_certificate_lies_beside_the_file(tmp_path: Path) -> None:
     console = load_settings(written(tmp_path, "[console]\ncertificate = 'a.pem'\nkey = 'a.key'\n")).console
     assert console.tls == (tmp_path / "a.pem", tmp_path / "a.key")
+
+
+def test_certificates_lie_beside_the_settings(tmp_path: Path) -> None:
+    text = '[sip]\ntransports = ["tls"]\ncertificate = "phones.pem"\nkey = "/etc/phones.key"\n'
+    sip = load_settings(written(tmp_path, text)).sip
+    assert (sip.certificate, sip.key, sip.authorities) == (tmp_path / "phones.pem", Path("/etc/phones.key"), None)

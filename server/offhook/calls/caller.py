@@ -21,7 +21,7 @@ import numpy.typing as npt
 import soundfile
 
 from offhook.calls.channel import ChannelGone, Gone, LegEvent
-from offhook.calls.sipleg import SipLeg, playable
+from offhook.calls.sipleg import SipLeg
 from offhook.media import DigitsSent, MediaCore, MediaError, MediaEvent, PromptDone
 from offhook.media import slots as media_slots
 from offhook.sip import Credentials, SipEndpoint, SipEvent, SipSettings, Terms
@@ -186,7 +186,7 @@ class Phone:
         port = self.core.open(uri)
         try:
             host, own = self.sip.local
-            media = playable(self.terms.offer(*port.address))
+            media = self.terms.offer(*port.address)
             session = self.sip.call(uri, media, caller=f"sip:{self.name}@{host}:{own}", auth=credentials)
             session.terms = self.terms
         except ValueError as error:

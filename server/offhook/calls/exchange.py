@@ -14,7 +14,7 @@ from offhook.agents.tools import Toolbox
 from offhook.calls.channel import ChannelAdapter
 from offhook.calls.prompts import Prompts
 from offhook.calls.secureline import SecureLine
-from offhook.calls.sipleg import SipLeg, playable
+from offhook.calls.sipleg import SipLeg
 from offhook.calls.webleg import WebLeg
 from offhook.media import MediaCore, MediaEvent, Port, Segment
 from offhook.sip import Session, SipEndpoint, SipEvent
@@ -92,7 +92,7 @@ class Exchange:
         port, line = self.core.open(label), None
         try:
             terms = self.sip.terms(uri)
-            media = playable(terms.offer(*port.address))
+            media = terms.offer(*port.address)
             if terms.web:
                 line = SecureLine(port, self.identity)
                 media = replace(media, dtls=line.local())

@@ -37,13 +37,8 @@ from offhook.webrtc import DtlsIdentity
 ACK_WAIT_S = 2.0
 """How long to wait for the ACK before the call goes on without it; what is said then waits in the port."""
 
-CODECS: Mapping[str, Codec] = {"PCMU": "ulaw", "PCMA": "alaw"}
-"""What SDP calls a codec, and what a port does."""
-
-
-def playable(media: LocalMedia) -> LocalMedia:
-    """`media` without the codecs that a port does not have."""
-    return replace(media, codecs=tuple(name for name in media.codecs if name in CODECS))
+CODECS: Mapping[str, Codec] = {"OPUS": "opus", "PCMU": "ulaw", "PCMA": "alaw"}
+"""What SDP calls a codec (RFC 3551, RFC 7587), and what a port does."""
 
 
 class SipLeg:
@@ -192,6 +187,7 @@ class SipLeg:
                     codec=CODECS[agreed.codec.name],
                     payload_type=agreed.codec.payload_type,
                     digits_payload_type=agreed.digits,
+                    digits_rate_hz=agreed.digits_rate_hz,
                     packet_ms=agreed.packet_ms,
                     send=agreed.send and proven,
                     receive=agreed.receive,
@@ -215,7 +211,7 @@ class SipLeg:
 
     def _media(self) -> LocalMedia:
         """What we answer with, or offer where that was left to us."""
-        media = playable(self.session.terms.answer(*self.port.address))
+        media = self.session.terms.answer(*self.port.address)
         theirs = self.session.offered
         if self._identity is None or not (_is_browsers(theirs) if theirs is not None else self.session.terms.web):
             return media

@@ -170,6 +170,7 @@ class WebLeg:
                     codec=CODECS[agreed.codec.name],
                     payload_type=agreed.codec.payload_type,
                     digits_payload_type=agreed.digits,
+                    digits_rate_hz=agreed.digits_rate_hz,
                     packet_ms=agreed.packet_ms,
                     send=agreed.send,
                     receive=agreed.receive,
