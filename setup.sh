@@ -51,6 +51,7 @@ system_packages() {
 	[ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
 	[ -e /usr/include/opus/opus.h ] || missing+=(libopus-dev)
 	[ -e /usr/include/srtp2/srtp.h ] || missing+=(libsrtp2-dev)
+	[ -e /usr/include/openssl/evp.h ] || missing+=(libssl-dev)
 	[ ${#missing[@]} -eq 0 ] || install_packages "Offhook" "${missing[@]}"
 }
 
@@ -127,7 +128,7 @@ tools() {
 # The telephones and the browser that the tests call with, none of them ours. Tests that miss one say so and are skipped.
 peers() {
 	local missing
-	missing=$(lacking sip-tester baresip-core chromium espeak-ng flite)
+	missing=$(lacking sip-tester baresip-core chromium espeak-ng flite openssl)
 	[ -n "$missing" ] || return 0
 	if may_install; then
 		# shellcheck disable=SC2086

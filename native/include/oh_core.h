@@ -29,6 +29,13 @@
  *     silent for 100 ms, another SSRC after OH_LATCH_PACKETS once it has been silent for a second.
  * Of what is taken, more than 400 packets or 20 presses of keys a second (and a burst of 400 or 64) is dropped as bad.
  *
+ * Encrypted (oh_remote.secure): nothing plain is taken or sent, and nothing at all before there are keys. What is not
+ * authentic is counted and changes nothing: it is not even a candidate for the above. Reports are SRTCP.
+ *
+ * ICE (oh_port_ice): media and DTLS are taken only from, and sent only to, the address that oh_port_select names, and
+ * where none is named from nobody; nothing is latched. STUN from anywhere and DTLS from there are handed up
+ * (oh_core_datagrams) for those who know these protocols, who answer with oh_port_post. RTCP is on the RTP port.
+ *
  * Functions return 0 or a negative errno; -ENOENT where the port is not (or no longer) open, -ETIMEDOUT where the
  * media thread did not answer, -ESHUTDOWN once the core stops.
  */
@@ -39,11 +46,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "oh_srtp.h"
+
 #define OH_ANSWER_MS     2000u /* the longest a caller of this API waits for the media thread */
 #define OH_LATCH_PACKETS 4u    /* packets in sequence before an address that was not signalled is believed */
 #define OH_MAX_PORTS     16384u
 #define OH_MAX_SEGMENTS  64u
 #define OH_EVENT_TEXT    96u
+#define OH_DATAGRAM_MAX  1500u /* bytes of a datagram that is handed up or posted */
 
 struct oh_core;
 
@@ -108,6 +118,10 @@ struct oh_port_counters {
 	double   rtt_ms;
 	double   remote_lost;    /* 0..1 */
 	uint64_t record_dropped; /* 8 kHz samples of tracks dropped because the disk was too slow */
+	uint64_t unauthentic;    /* SRTP and SRTCP that was not sealed with the key, or plain where that is not allowed */
+	uint64_t replayed;       /* SRTP and SRTCP that was seen before, or is too old to tell */
+	uint64_t handed_up;      /* STUN and DTLS datagrams */
+	uint64_t handed_up_dropped; /* likewise, but too many, or nobody took them */
 };
 
 struct oh_remote {
@@ -121,6 +135,16 @@ struct oh_remote {
 	bool     send;
 	bool     receive;
 	bool     rtcp_mux;
+	bool     secure;     /* SRTP (RFC 3711) with the keys of oh_port_keys, and nothing else */
+};
+
+struct oh_datagram {                             /* not media: for ICE and DTLS */
+	int64_t  arrived_ns;             /* CLOCK_MONOTONIC */
+	uint32_t port;                   /* number of the port it came to */
+	uint32_t ip;                     /* where it came from, network byte order */
+	uint16_t from_port;              /* host byte order */
+	uint16_t len;
+	uint8_t  data[OH_DATAGRAM_MAX];
 };
 
 /*
@@ -132,11 +156,17 @@ int oh_core_start(struct oh_core **core, const struct oh_core_config *config);
 /* Close all ports, finish their tracks, end the threads, free everything. No other call may be under way. */
 void oh_core_stop(struct oh_core *core);
 
-/* A descriptor that is readable while events wait. Owned by the core. */
+/* A descriptor that is readable while events or datagrams wait. Owned by the core. */
 int oh_core_event_fd(const struct oh_core *core);
 
 /* Take up to `most` events, oldest first; returns how many. One thread at a time. */
 size_t oh_core_events(struct oh_core *core, struct oh_event *out, size_t most);
+
+/*
+ * Take up to `most` datagrams of ports with ICE, oldest first; returns how many. One thread at a time. Who has such
+ * ports must take them: until then the descriptor stays readable, and what comes beyond a thousand is dropped.
+ */
+size_t oh_core_datagrams(struct oh_core *core, struct oh_datagram *out, size_t most);
 
 /* What has been counted since the start. */
 int oh_core_counters(struct oh_core *core, struct oh_core_counters *out);
@@ -168,6 +198,35 @@ int oh_port_close(struct oh_core *core, uint32_t port);
 
 /* Send there, take packets from there; forgets what was latched. -EINVAL where packet_ms is none of those. */
 int oh_port_remote(struct oh_core *core, uint32_t port, const struct oh_remote *remote);
+
+/*
+ * Keys for SRTP from now on (copied; wipe yours), or NULL: forget them. Keys that are the same as before, in either
+ * direction, go on with their counters; with another receiving key what is still on its way with the one before is taken
+ * (oh_srtp.h). The port's stream gets another SSRC where a new sending key would leave its roll-over counter in doubt. A
+ * sending key that was replaced must not come back. -EINVAL: no such suite, -ENOMEM, -ENOTSUP.
+ */
+int oh_port_keys(struct oh_core *core, uint32_t port, const struct oh_srtp_keys *keys);
+
+/*
+ * Let ICE say whom this port talks to (true), or signalling again (false). From the first on, the port has no RTCP socket
+ * of its own: without ICE it reports only where RTCP is multiplexed. 0 also where it is so already.
+ */
+int oh_port_ice(struct oh_core *core, uint32_t port, bool on);
+
+/*
+ * With ICE: send there and take from there, at once and with the same stream as before (and for a second media that was
+ * on its way from the address before); rtp_port 0: to and from nobody.
+ * -EINVAL: the port is without ICE.
+ *   ip, rtp_port  network and host byte order
+ */
+int oh_port_select(struct oh_core *core, uint32_t port, uint32_t ip, uint16_t rtp_port);
+
+/*
+ * Send a datagram from the port's RTP socket, after what was asked before. Does not wait: like any datagram it may be
+ * lost, as it is where the port is not open. -EMSGSIZE: over OH_DATAGRAM_MAX bytes or none; -EINVAL: no address;
+ * -ENOBUFS: a thousand wait already, -ENOMEM.
+ */
+int oh_port_post(struct oh_core *core, uint32_t port, uint32_t ip, uint16_t rtp_port, const uint8_t *data, size_t len);
 
 /* Bind to a slot; `*epoch` is the new binding's. -ERANGE: no such segment or slot; -EBUSY: another port holds it. */
 int oh_port_bind(struct oh_core *core, uint32_t port, uint32_t segment, uint32_t slot, uint32_t *epoch);

@@ -324,6 +324,7 @@ static void free_core(struct oh_core *core)
 	oh_ring_free(&core->media_events);
 	oh_ring_free(&core->disk_events);
 	oh_ring_free(&core->disk);
+	oh_ring_free(&core->datagrams_up);
 	free(core);
 }
 
@@ -399,6 +400,8 @@ int oh_core_start(struct oh_core **core, const struct oh_core_config *config)
 		error = oh_ring_init(&made->disk_events, sizeof(struct oh_event), OH_EVENT_RING);
 	if (error == 0)
 		error = oh_ring_init(&made->disk, sizeof(struct oh_block), OH_DISK_RING);
+	if (error == 0)
+		error = oh_ring_init(&made->datagrams_up, sizeof(struct oh_datagram), OH_DATAGRAM_RING);
 	if (error == 0)
 		error = start_threads(made);
 	if (error < 0) {

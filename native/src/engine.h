@@ -18,6 +18,7 @@
 
 #include "oh_comfort.h"
 #include "oh_core.h"
+#include "oh_demux.h"
 #include "oh_digits.h"
 #include "oh_latch.h"
 #include "oh_listen.h"
@@ -26,6 +27,7 @@
 #include "oh_rtcp.h"
 #include "oh_rtp.h"
 #include "oh_slots.h"
+#include "oh_srtp.h"
 #include "oh_track.h"
 
 #define OH_SLOT_NS        2000000ll                 /* the wheel's grain: ports' send times are spread by 2 ms */
@@ -45,6 +47,8 @@
 #define OH_BLOCK          800u                      /* samples of a track handed to the disk at a time: 100 ms */
 #define OH_DISK_RING      16384u                    /* blocks, 27 MB: 800 ms of a thousand recordings */
 #define OH_EVENT_RING     4096u                     /* events */
+#define OH_DATAGRAM_RING  1024u                     /* datagrams handed up, 1.6 MB */
+#define OH_POSTS          1024u                     /* datagrams that wait to be posted */
 #define OH_DRAIN_NS       3000000000ll              /* closed sockets swallow what still comes, until so much silence */
 #define OH_DRAIN_MOST_NS  30000000000ll             /* but no longer than this */
 #define OH_DRAIN_LOOK_NS  100000000ll               /* between looks for sockets that have drained */
@@ -89,6 +93,7 @@ struct oh_command {
 		struct oh_port_counters port_counters;
 		struct oh_core_counters core_counters;
 		char                    keys[OH_DIGITS_MAX + 1u];
+		struct oh_datagram      datagram;
 	} of;
 };
 
@@ -219,18 +224,26 @@ struct oh_port {
 	uint32_t                 plays;          /* playings numbered so far */
 	uint32_t                 wait;           /* samples until the next packet is due */
 	bool                     sounding;       /* the last packet carried more than comfort noise */
+	bool                     sent;           /* at the last tick it was sending */
 	bool                     paused_sending; /* the next packet is the first after a pause */
+
+	struct oh_srtp          *srtp;           /* NULL: no keys */
+	bool                     sealed;         /* something of our stream was ever sent with a key */
+	bool                     ice;
+	struct oh_demux          demux;          /* with ICE: whom it has selected */
 
 	uint32_t                 ssrc;
 	uint32_t                 ts_base;
 	uint16_t                 seq;
+	bool                     wrapped;        /* it has been 65535 since the SSRC was chosen */
 	struct oh_rtcp_source    source;
 	bool                     have_source;
 	uint32_t                 counted_ts;     /* timestamp and arrival of the last packet given to it */
 	int64_t                  counted_ns;
 	int64_t                  report_ns;      /* when the next RTCP report is due */
 	uint64_t                 reported_out;   /* packets_out at the last one */
-	uint64_t                 payload_out;    /* bytes, for the SR */
+	uint64_t                 payload_out;    /* bytes with this SSRC, for the SR */
+	uint64_t                 renamed_out;    /* packets_out when the SSRC was chosen */
 
 	struct oh_recording     *recording;
 	struct oh_port_counters  counters;
@@ -265,7 +278,8 @@ struct oh_core {
 	_Atomic bool                  disk_stop; /* disk thread: end when the ring is empty */
 	_Atomic bool                  disk_idle; /* it sleeps: wake it through disk_fd */
 	_Atomic(struct oh_command *)  commands;  /* newest first */
-	struct oh_ring                media_events, disk_events, disk;
+	struct oh_ring                media_events, disk_events, disk, datagrams_up;
+	_Atomic uint32_t              posts;     /* that wait */
 	_Atomic uint64_t              events_dropped;
 
 	/* media thread */
@@ -289,7 +303,7 @@ struct oh_core {
 	struct oh_pacing              pacing;
 	bool                          told_events, told_disk; /* something was put there since they were woken */
 	uint64_t                      random;    /* state of oh_random */
-	uint8_t                       datagrams[OH_BATCH][OH_DATAGRAM];
+	_Alignas(8) uint8_t           datagrams[OH_BATCH][OH_DATAGRAM];
 };
 
 /* core.c */
@@ -307,6 +321,8 @@ void oh_event_media(struct oh_core *core, const struct oh_port *port, enum oh_ev
 void oh_event_disk(struct oh_core *core, const struct oh_recording *recording, enum oh_event_kind kind,
                    const char *text);
 void oh_event_wake(struct oh_core *core);
+void oh_event_begin(struct oh_core *core); /* somebody reads: clear the descriptor ... */
+void oh_event_end(struct oh_core *core);   /* ... and set it again where anything still waits */
 
 /* port.c */
 int  oh_port_make(struct oh_core *core, struct oh_port **port, uint16_t *rtp_port); /* any thread */
@@ -316,6 +332,27 @@ void oh_port_leave(struct oh_core *core, struct oh_port *port);
 void oh_port_point(struct oh_port *port, const struct oh_remote *remote);
 void oh_port_tick(struct oh_port *port, int64_t due_ns);
 void oh_port_report(struct oh_port *port, bool bye); /* RTCP */
+void oh_port_aim(struct oh_port *port); /* at where signalling says */
+void oh_port_rename(struct oh_port *port); /* another SSRC */
+
+/* Packets leave: signalling wants them, it is known where to, and they may leave as they are. */
+static inline bool oh_port_sends(const struct oh_port *port)
+{
+	return port->have_remote && port->remote.send && port->to.sin_port != 0 &&
+	       (!port->remote.secure || port->srtp != NULL);
+}
+
+static inline bool oh_port_muxed(const struct oh_port *port)
+{
+	return port->remote.rtcp_mux || port->ice;
+}
+
+/* secure.c */
+int oh_port_seal(struct oh_port *port, uint8_t *data, size_t len, size_t cap, bool rtcp);
+int oh_port_unseal(struct oh_port *port, uint8_t *data, size_t len, bool rtcp);
+
+/* ice.c */
+bool oh_ice_takes(struct oh_port *port, const struct sockaddr_in *from, const uint8_t *data, size_t len);
 
 /* receive.c */
 void oh_receive(struct oh_port *port, bool rtcp);
@@ -367,6 +404,11 @@ void oh_command_free(struct oh_command *command);
 /* Ask and wait. After 0 the command is still the caller's, to read the answer from and free; else it is gone. After
  * -ETIMEDOUT it may be carried out yet, but not where it has a `thing`: nothing is made that nobody knows of. */
 int  oh_command_ask(struct oh_core *core, struct oh_command *command);
+/* Ask for something that has no answer but done or refused; the command is gone. */
+int  oh_command_do(struct oh_core *core, struct oh_command *command);
+/* Ask and do not wait: it is carried out in its turn. The command is gone, and has no `thing`. */
+void oh_command_leave(struct oh_core *core, struct oh_command *command);
+struct oh_port *oh_command_port(struct oh_core *core, const struct oh_command *command); /* its clock read; or NULL */
 void oh_commands_run(struct oh_core *core);
 void oh_commands_refuse(struct oh_core *core);
 

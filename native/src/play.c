@@ -86,18 +86,24 @@ static size_t voice_say(struct oh_port *port, int16_t *out, size_t n)
 
 /* --- the packet */
 
-static void post(struct oh_port *port, const uint8_t *packet, size_t len, int64_t due_ns)
+/* `packet` has OH_SRTP_TRAILER bytes of room behind it. */
+static void post(struct oh_port *port, uint8_t *packet, size_t len, int64_t due_ns)
 {
-	ssize_t sent = sendto(port->rtp_fd, packet, len, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&port->to,
-	                      sizeof(port->to));
+	int     sealed = oh_port_seal(port, packet, len, len + OH_SRTP_TRAILER, false);
+	ssize_t sent = -1;
 
+	if (port->seq == 0) /* this one had the last number */
+		port->wrapped = true;
+	if (sealed >= 0)
+		sent = sendto(port->rtp_fd, packet, (size_t)sealed, MSG_DONTWAIT | MSG_NOSIGNAL,
+		              (const struct sockaddr *)&port->to, sizeof(port->to));
 	oh_pacing_add(&port->core->pacing, oh_now_ns() - due_ns);
 	if (sent < 0) {
 		port->counters.send_errors++;
 		return;
 	}
 	port->counters.packets_out++;
-	port->counters.bytes_out += len;
+	port->counters.bytes_out += (uint64_t)sent;
 	port->payload_out += len - OH_RTP_HEADER;
 	port->core->counters.packets_out++;
 }
@@ -106,7 +112,7 @@ static bool press(struct oh_port *port, size_t n, int64_t due_ns)
 {
 	struct oh_digits_packet packet;
 	struct oh_rtp           head = {.ssrc = port->ssrc, .payload_type = (uint8_t)port->remote.digits_pt};
-	uint8_t                 data[OH_RTP_HEADER + OH_DIGITS_PAYLOAD];
+	_Alignas(4) uint8_t     data[OH_RTP_HEADER + OH_DIGITS_PAYLOAD + OH_SRTP_TRAILER];
 
 	if (port->remote.digits_pt < 0 ||
 	    oh_digits_out_tick(&port->digits_out, port->ts_base + (uint32_t)port->clock, (uint32_t)n, &packet) == 0)
@@ -116,7 +122,7 @@ static bool press(struct oh_port *port, size_t n, int64_t due_ns)
 	head.marker = packet.marker;
 	(void)oh_rtp_build(data, sizeof(data), &head);
 	memcpy(data + OH_RTP_HEADER, packet.payload, OH_DIGITS_PAYLOAD);
-	post(port, data, sizeof(data), due_ns);
+	post(port, data, OH_RTP_HEADER + OH_DIGITS_PAYLOAD, due_ns);
 	return true;
 }
 
@@ -124,7 +130,7 @@ void oh_play_packet(struct oh_port *port, int64_t due_ns)
 {
 	size_t        n = (size_t)port->remote.packet_ms * 8u;
 	int16_t       pcm[OH_FRAME];
-	uint8_t       data[OH_RTP_HEADER + OH_FRAME];
+	_Alignas(4) uint8_t data[OH_RTP_HEADER + OH_FRAME + OH_SRTP_TRAILER];
 	struct oh_rtp head = {.ssrc = port->ssrc, .payload_type = port->remote.audio_pt};
 	size_t        said = 0;
 

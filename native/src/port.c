@@ -81,7 +81,7 @@ int oh_port_make(struct oh_core *core, struct oh_port **port, uint16_t *rtp_port
 	made->rtcp_fd = -1;
 	made->ssrc = random.ssrc;
 	made->ts_base = random.ts;
-	made->seq = (uint16_t)random.seq;
+	made->seq = (uint16_t)(random.seq & 0x7fffu); /* RFC 3711 3.3.1: losing the first packets must not hide a wrap */
 	oh_listen_init(&made->listen, OH_ULAW, oh_hear_frame, made, random.noise);
 	oh_digits_in_init(&made->digits_in);
 	oh_digits_out_init(&made->digits_out);
@@ -107,6 +107,7 @@ void oh_port_free(struct oh_port *port)
 		(void)epoll_ctl(port->core->epoll_fd, EPOLL_CTL_DEL, fds[i], NULL);
 		(void)close(fds[i]);
 	}
+	oh_srtp_close(port->srtp);
 	free(port);
 }
 
@@ -139,6 +140,8 @@ void oh_port_leave(struct oh_core *core, struct oh_port *port)
 	oh_bridge_leave(port);
 	oh_recording_end(port);
 	oh_port_report(port, true);
+	oh_srtp_close(port->srtp);
+	port->srtp = NULL;
 	oh_core_unplace(core, port);
 	core->ports[port->number % OH_MAX_PORTS] = NULL;
 	core->open_ports--;
@@ -148,21 +151,40 @@ void oh_port_leave(struct oh_core *core, struct oh_port *port)
 	core->draining = port;
 }
 
+void oh_port_aim(struct oh_port *port)
+{
+	const struct oh_remote *remote = &port->remote;
+
+	oh_latch_signalled(&port->latch, remote->ip, remote->rtp_port);
+	port->started = false;
+	port->lost = false;
+	port->to = (struct sockaddr_in){
+	        .sin_family = AF_INET, .sin_port = htons(remote->rtp_port), .sin_addr.s_addr = remote->ip};
+	port->rtcp_to = port->to;
+	if (!remote->rtcp_mux)
+		port->rtcp_to.sin_port = port->rtcp_fd < 0 ? 0 : htons(remote->rtcp_port);
+}
+
+void oh_port_rename(struct oh_port *port)
+{
+	port->ssrc = oh_random(port->core);
+	port->seq &= 0x7fffu;
+	port->wrapped = false;
+	port->payload_out = 0;
+	port->renamed_out = port->counters.packets_out;
+	port->paused_sending = true;
+}
+
 void oh_port_point(struct oh_port *port, const struct oh_remote *remote)
 {
 	bool moved = !port->have_remote || port->remote.ip != remote->ip || port->remote.rtp_port != remote->rtp_port;
-	bool sent = port->have_remote && port->remote.send;
 
 	port->remote = *remote;
 	port->have_remote = true;
-	if (moved) {
-		oh_latch_signalled(&port->latch, remote->ip, remote->rtp_port);
-		port->started = false;
-		port->lost = false;
-		port->to = (struct sockaddr_in){
-		        .sin_family = AF_INET, .sin_port = htons(remote->rtp_port), .sin_addr.s_addr = remote->ip};
-		port->rtcp_to = port->to;
-		port->rtcp_to.sin_port = htons(remote->rtcp_mux ? remote->rtp_port : remote->rtcp_port);
+	if (port->ice) {
+		/* ICE says where to. */
+	} else if (moved) {
+		oh_port_aim(port);
 	} else if (port->now_ns - port->latch.heard_ns > OH_LATCH_SILENCE_NS) {
 		/* The same words again: a stream that runs is kept, one that stopped may come from elsewhere now. */
 		oh_latch_signalled(&port->latch, remote->ip, remote->rtp_port);
@@ -173,10 +195,6 @@ void oh_port_point(struct oh_port *port, const struct oh_remote *remote)
 		oh_event_media(port->core, port, OH_EVENT_DIGITS_SENT, port->clock, 0, 0, 0, NULL);
 	}
 	oh_listen_law(&port->listen, remote->alaw ? OH_ALAW : OH_ULAW);
-	if (!sent) {
-		port->paused_sending = true;
-		port->sounding = false;
-	}
 	port->heard_ns = port->now_ns; /* patience begins anew */
 }
 
@@ -192,10 +210,11 @@ void oh_port_report(struct oh_port *port, bool bye)
 {
 	struct oh_rtcp_block  block;
 	struct oh_rtcp_report report = {.ssrc = port->ssrc, .cname = port->core->cname, .bye = bye};
-	uint8_t               data[600];
+	_Alignas(4) uint8_t   data[600 + OH_SRTP_TRAILER];
 	size_t                len;
+	int                   sealed;
 
-	if (!port->have_remote || port->rtcp_to.sin_port == 0)
+	if (!port->have_remote || port->rtcp_to.sin_port == 0 || (port->remote.secure && port->srtp == NULL))
 		return;
 	if (bye && port->counters.packets_out == 0) /* RFC 3550 6.3.7: who never spoke leaves silently */
 		return;
@@ -203,15 +222,17 @@ void oh_port_report(struct oh_port *port, bool bye)
 	report.ntp = oh_rtcp_ntp(wall_ns());
 	/* Not the last tick's timestamp but this moment's, which is what the far end maps our stream by. */
 	report.rtp_timestamp = port->ts_base + (uint32_t)((port->now_ns - port->opened_ns) / 125000);
-	report.packets = (uint32_t)port->counters.packets_out;
+	report.packets = (uint32_t)(port->counters.packets_out - port->renamed_out);
 	report.octets = (uint32_t)port->payload_out;
 	if (port->have_source && oh_rtcp_report(&port->source, port->now_ns, &block) == 0)
 		report.block = &block;
-	if (oh_rtcp_build(data, sizeof(data), &len, &report) < 0)
+	if (oh_rtcp_build(data, sizeof(data) - OH_SRTP_TRAILER, &len, &report) < 0)
 		return;
 	port->reported_out = port->counters.packets_out;
-	if (sendto(port->remote.rtcp_mux ? port->rtp_fd : port->rtcp_fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL,
-	           (const struct sockaddr *)&port->rtcp_to, sizeof(port->rtcp_to)) < 0)
+	sealed = oh_port_seal(port, data, len, sizeof(data), true);
+	if (sealed < 0 || sendto(oh_port_muxed(port) ? port->rtp_fd : port->rtcp_fd, data, (size_t)sealed,
+	                         MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&port->rtcp_to,
+	                         sizeof(port->rtcp_to)) < 0)
 		port->counters.send_errors++;
 }
 
@@ -228,10 +249,17 @@ static void watch(struct oh_port *port)
 void oh_port_tick(struct oh_port *port, int64_t due_ns)
 {
 	uint32_t        samples = port->have_remote && port->remote.packet_ms % 20u != 0 ? 80u : 160u;
-	bool            sending = port->have_remote && port->remote.send;
+	bool            sending = oh_port_sends(port);
 	struct oh_digit digit;
 
 	port->now_ns = oh_now_ns();
+	if (sending && !port->sent) {
+		port->paused_sending = true;
+		port->sounding = false;
+	}
+	port->sent = sending;
+	if (port->srtp != NULL)
+		oh_srtp_tick(port->srtp, port->now_ns);
 	oh_voice_obey(port, sending);
 	oh_hear_tick(port, samples);
 	if (oh_digits_in_tick(&port->digits_in, port->now_ns, &digit) == 1)

@@ -26,7 +26,7 @@ static void moved(struct oh_port *port, const struct sockaddr_in *from, const st
 
 		port->rtcp_to.sin_addr = from->sin_addr;
 		port->rtcp_to.sin_port = port->remote.rtcp_mux ? from->sin_port
-		                         : rtp_port == UINT16_MAX ? 0
+		                         : rtp_port == UINT16_MAX || port->rtcp_fd < 0 ? 0
 		                                                  : htons((uint16_t)(rtp_port + 1u));
 		port->to.sin_addr = from->sin_addr;
 		port->to.sin_port = from->sin_port;
@@ -79,21 +79,25 @@ static void receive_digits(struct oh_port *port, const struct oh_rtp *rtp)
 		port->counters.bad++;
 }
 
-static void receive_rtcp(struct oh_port *port, const struct sockaddr_in *from, const uint8_t *data, size_t len)
+static void receive_rtcp(struct oh_port *port, const struct sockaddr_in *from, uint8_t *data, size_t len)
 {
 	struct oh_rtcp  rtcp;
 	struct timespec wall;
 	uint32_t        expected = port->latch.on ? port->latch.ip : port->latch.signalled;
+	int             unsealed;
 
 	if (!port->have_remote || from->sin_addr.s_addr != expected) {
 		port->counters.wrong_source++;
 		return;
 	}
-	if (oh_rtcp_parse(&rtcp, data, len) < 0) {
+	unsealed = oh_port_unseal(port, data, len, true);
+	if (unsealed < 0)
+		return;
+	if (oh_rtcp_parse(&rtcp, data, (size_t)unsealed) < 0) {
 		port->counters.bad++;
 		return;
 	}
-	if (!port->remote.rtcp_mux)
+	if (!oh_port_muxed(port))
 		port->rtcp_to = *from; /* symmetric RTCP, from an address that is believed */
 	if (rtcp.sender && port->have_source && rtcp.ssrc == port->source.ssrc)
 		oh_rtcp_heard_sr(&port->source, rtcp.ntp, port->now_ns);
@@ -122,18 +126,23 @@ static void count(struct oh_port *port, const struct oh_rtp *rtp, enum oh_listen
 	(void)oh_rtcp_received(&port->source, rtp->seq, timestamp, 8000, port->now_ns);
 }
 
-static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, const uint8_t *data, size_t len)
+/* `straggler`: with ICE, it was on its way from the address that was selected before. */
+static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, bool straggler, uint8_t *data, size_t len)
 {
 	struct oh_listen_packet packet;
 	struct oh_rtp           rtp;
 	bool                    beside = false; /* digits in a stream of their own: nothing to the voice's clock */
-	int                     error = oh_rtp_parse(&rtp, data, len);
+	int                     unsealed;
 
-	if (error == -EPROTO && port->have_remote && port->remote.rtcp_mux) {
+	if (port->have_remote && oh_port_muxed(port) && oh_demux_kind(data, len) == OH_DEMUX_RTCP) {
 		receive_rtcp(port, from, data, len);
 		return;
 	}
-	if (error < 0) {
+	/* Before anything is believed of it. */
+	unsealed = oh_port_unseal(port, data, len, false);
+	if (unsealed < 0)
+		return;
+	if (oh_rtp_parse(&rtp, data, (size_t)unsealed) < 0) {
 		port->counters.bad++;
 		return;
 	}
@@ -166,6 +175,8 @@ static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, co
 		beside = true;
 		break;
 	case OH_TAKE:
+		if (!port->started && !straggler) /* ICE has selected another address since, and here it is */
+			moved(port, from, &rtp);
 		break;
 	}
 	if (flood(&port->packet_free_ns, port->now_ns, OH_PACKET_LEAST_NS, OH_PACKET_BURST_NS)) {
@@ -248,7 +259,11 @@ void oh_receive(struct oh_port *port, bool rtcp)
 			continue;
 		if (rtcp)
 			receive_rtcp(port, &from[i], core->datagrams[i], messages[i].msg_len);
-		else
-			receive_rtp(port, &from[i], core->datagrams[i], messages[i].msg_len);
+		else if (!port->ice)
+			receive_rtp(port, &from[i], false, core->datagrams[i], messages[i].msg_len);
+		else if (oh_ice_takes(port, &from[i], core->datagrams[i], messages[i].msg_len)) /* whom ICE selected */
+			receive_rtp(port, &port->to,
+			            from[i].sin_addr.s_addr != port->to.sin_addr.s_addr || from[i].sin_port != port->to.sin_port,
+			            core->datagrams[i], messages[i].msg_len);
 	}
 }

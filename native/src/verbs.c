@@ -10,15 +10,6 @@
 
 /* --- on the media thread, one for each verb */
 
-static struct oh_port *port_of(struct oh_core *core, const struct oh_command *command)
-{
-	struct oh_port *port = oh_core_port(core, command->port);
-
-	if (port != NULL)
-		port->now_ns = oh_now_ns();
-	return port;
-}
-
 static int run_core_counters(struct oh_core *core, struct oh_command *command)
 {
 	struct oh_core_counters *out = &command->of.core_counters;
@@ -73,7 +64,7 @@ static int run_open(struct oh_core *core, struct oh_command *command)
 
 static int run_close(struct oh_core *core, struct oh_command *command)
 {
-	struct oh_port *port = port_of(core, command);
+	struct oh_port *port = oh_command_port(core, command);
 
 	if (port == NULL)
 		return -ENOENT;
@@ -83,7 +74,7 @@ static int run_close(struct oh_core *core, struct oh_command *command)
 
 static int run_remote(struct oh_core *core, struct oh_command *command)
 {
-	struct oh_port *port = port_of(core, command);
+	struct oh_port *port = oh_command_port(core, command);
 
 	if (port == NULL)
 		return -ENOENT;
@@ -93,7 +84,7 @@ static int run_remote(struct oh_core *core, struct oh_command *command)
 
 static int run_bind(struct oh_core *core, struct oh_command *command)
 {
-	struct oh_port *port = port_of(core, command);
+	struct oh_port *port = oh_command_port(core, command);
 	int             error;
 
 	if (port == NULL)
@@ -107,7 +98,7 @@ static int run_bind(struct oh_core *core, struct oh_command *command)
 
 static int run_unbind(struct oh_core *core, struct oh_command *command)
 {
-	struct oh_port *port = port_of(core, command);
+	struct oh_port *port = oh_command_port(core, command);
 
 	if (port == NULL)
 		return -ENOENT;
@@ -117,7 +108,7 @@ static int run_unbind(struct oh_core *core, struct oh_command *command)
 
 static int run_bridge(struct oh_core *core, struct oh_command *command)
 {
-	struct oh_port *port = port_of(core, command);
+	struct oh_port *port = oh_command_port(core, command);
 	struct oh_port *other = oh_core_port(core, command->a);
 
 	if (port == NULL || other == NULL)
@@ -130,7 +121,7 @@ static int run_bridge(struct oh_core *core, struct oh_command *command)
 
 static int run_unbridge(struct oh_core *core, struct oh_command *command)
 {
-	struct oh_port *port = port_of(core, command);
+	struct oh_port *port = oh_command_port(core, command);
 
 	if (port == NULL)
 		return -ENOENT;
@@ -140,7 +131,7 @@ static int run_unbridge(struct oh_core *core, struct oh_command *command)
 
 static int run_play(struct oh_core *core, struct oh_command *command)
 {
-	struct oh_port *port = port_of(core, command);
+	struct oh_port *port = oh_command_port(core, command);
 
 	if (port == NULL)
 		return -ENOENT;
@@ -149,7 +140,7 @@ static int run_play(struct oh_core *core, struct oh_command *command)
 
 static int run_stop(struct oh_core *core, struct oh_command *command)
 {
-	struct oh_port *port = port_of(core, command);
+	struct oh_port *port = oh_command_port(core, command);
 
 	if (port == NULL)
 		return -ENOENT;
@@ -159,19 +150,19 @@ static int run_stop(struct oh_core *core, struct oh_command *command)
 
 static int run_flush(struct oh_core *core, struct oh_command *command)
 {
-	struct oh_port *port = port_of(core, command);
+	struct oh_port *port = oh_command_port(core, command);
 
 	if (port == NULL)
 		return -ENOENT;
 	if (port->voice.row != NULL)
-		oh_voice_cut(&port->voice, UINT64_MAX, port->have_remote && port->remote.send);
+		oh_voice_cut(&port->voice, UINT64_MAX, oh_port_sends(port));
 	command->wide = port->voice.played;
 	return 0;
 }
 
 static int run_send_digits(struct oh_core *core, struct oh_command *command)
 {
-	struct oh_port *port = port_of(core, command);
+	struct oh_port *port = oh_command_port(core, command);
 	int             error;
 
 	if (port == NULL)
@@ -186,7 +177,7 @@ static int run_send_digits(struct oh_core *core, struct oh_command *command)
 
 static int run_record(struct oh_core *core, struct oh_command *command)
 {
-	struct oh_port      *port = port_of(core, command);
+	struct oh_port      *port = oh_command_port(core, command);
 	struct oh_recording *recording = command->thing;
 
 	if (port == NULL)
@@ -201,7 +192,7 @@ static int run_record(struct oh_core *core, struct oh_command *command)
 
 static int run_pause(struct oh_core *core, struct oh_command *command)
 {
-	struct oh_port *port = port_of(core, command);
+	struct oh_port *port = oh_command_port(core, command);
 
 	if (port == NULL)
 		return -ENOENT;
@@ -212,7 +203,7 @@ static int run_pause(struct oh_core *core, struct oh_command *command)
 
 static int run_stop_recording(struct oh_core *core, struct oh_command *command)
 {
-	struct oh_port *port = port_of(core, command);
+	struct oh_port *port = oh_command_port(core, command);
 
 	if (port == NULL)
 		return -ENOENT;
@@ -222,7 +213,7 @@ static int run_stop_recording(struct oh_core *core, struct oh_command *command)
 
 static int run_port_counters(struct oh_core *core, struct oh_command *command)
 {
-	struct oh_port                  *port = port_of(core, command);
+	struct oh_port                  *port = oh_command_port(core, command);
 	struct oh_port_counters         *out = &command->of.port_counters;
 	const struct oh_listen_counters *heard;
 
@@ -253,16 +244,6 @@ int oh_core_counters(struct oh_core *core, struct oh_core_counters *out)
 	*out = command->of.core_counters;
 	oh_command_free(command);
 	return 0;
-}
-
-/* Ask for something that has no answer but done or refused. */
-static int ask_and_forget(struct oh_core *core, struct oh_command *command)
-{
-	int result = oh_command_ask(core, command);
-
-	if (result == 0)
-		oh_command_free(command);
-	return result;
 }
 
 /* Ask for something whose answer is one number. */
@@ -320,7 +301,7 @@ int oh_prompt_drop(struct oh_core *core, uint32_t prompt)
 
 	if (command != NULL)
 		command->a = prompt;
-	return ask_and_forget(core, command);
+	return oh_command_do(core, command);
 }
 
 int oh_port_open(struct oh_core *core, uint32_t *number, uint16_t *rtp_port, int64_t *opened_ns)
@@ -347,7 +328,7 @@ int oh_port_open(struct oh_core *core, uint32_t *number, uint16_t *rtp_port, int
 
 int oh_port_close(struct oh_core *core, uint32_t port)
 {
-	return ask_and_forget(core, oh_command_new(run_close, port));
+	return oh_command_do(core, oh_command_new(run_close, port));
 }
 
 int oh_port_remote(struct oh_core *core, uint32_t port, const struct oh_remote *remote)
@@ -359,7 +340,7 @@ int oh_port_remote(struct oh_core *core, uint32_t port, const struct oh_remote *
 	command = oh_command_new(run_remote, port);
 	if (command != NULL)
 		command->of.remote = *remote;
-	return ask_and_forget(core, command);
+	return oh_command_do(core, command);
 }
 
 int oh_port_bind(struct oh_core *core, uint32_t port, uint32_t segment, uint32_t slot, uint32_t *epoch)
@@ -375,7 +356,7 @@ int oh_port_bind(struct oh_core *core, uint32_t port, uint32_t segment, uint32_t
 
 int oh_port_unbind(struct oh_core *core, uint32_t port)
 {
-	return ask_and_forget(core, oh_command_new(run_unbind, port));
+	return oh_command_do(core, oh_command_new(run_unbind, port));
 }
 
 int oh_port_bridge(struct oh_core *core, uint32_t port, uint32_t other)
@@ -384,12 +365,12 @@ int oh_port_bridge(struct oh_core *core, uint32_t port, uint32_t other)
 
 	if (command != NULL)
 		command->a = other;
-	return ask_and_forget(core, command);
+	return oh_command_do(core, command);
 }
 
 int oh_port_unbridge(struct oh_core *core, uint32_t port)
 {
-	return ask_and_forget(core, oh_command_new(run_unbridge, port));
+	return oh_command_do(core, oh_command_new(run_unbridge, port));
 }
 
 int oh_port_play(struct oh_core *core, uint32_t port, uint32_t prompt, bool loop, uint32_t *play)
@@ -405,7 +386,7 @@ int oh_port_play(struct oh_core *core, uint32_t port, uint32_t prompt, bool loop
 
 int oh_port_stop(struct oh_core *core, uint32_t port)
 {
-	return ask_and_forget(core, oh_command_new(run_stop, port));
+	return oh_command_do(core, oh_command_new(run_stop, port));
 }
 
 int oh_port_flush(struct oh_core *core, uint32_t port, uint64_t *played)
@@ -431,7 +412,7 @@ int oh_port_send_digits(struct oh_core *core, uint32_t port, const char *digits,
 		(void)strcpy(command->of.keys, digits);
 		command->a = press_ms;
 	}
-	return ask_and_forget(core, command);
+	return oh_command_do(core, command);
 }
 
 int oh_port_record(struct oh_core *core, uint32_t port, const char *caller_path, const char *agent_path)
@@ -445,7 +426,7 @@ int oh_port_record(struct oh_core *core, uint32_t port, const char *caller_path,
 		return error;
 	}
 	command->thing = recording;
-	error = ask_and_forget(core, command);
+	error = oh_command_do(core, command);
 	if (error < 0) {
 		oh_recording_abandon(recording);
 		(void)unlink(caller_path);
@@ -460,12 +441,12 @@ int oh_port_pause_recording(struct oh_core *core, uint32_t port, bool paused)
 
 	if (command != NULL)
 		command->a = paused;
-	return ask_and_forget(core, command);
+	return oh_command_do(core, command);
 }
 
 int oh_port_stop_recording(struct oh_core *core, uint32_t port)
 {
-	return ask_and_forget(core, oh_command_new(run_stop_recording, port));
+	return oh_command_do(core, oh_command_new(run_stop_recording, port));
 }
 
 int oh_port_counters(struct oh_core *core, uint32_t port, struct oh_port_counters *out)

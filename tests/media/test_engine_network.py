@@ -18,6 +18,7 @@ import pytest
 
 from offhook.media import (
     Digit,
+    Keys,
     MediaBack,
     MediaCore,
     MediaError,
@@ -423,6 +424,10 @@ def test_a_closed_port_says_so(core: MediaCore, pair: tuple[Port, Port]) -> None
         port.flush,
         lambda: port.send_digits("1"),
         lambda: port.record("a", "b"),
+        lambda: port.keys(None),
+        lambda: port.ice(True),
+        lambda: port.select(None),
+        lambda: port.post(b"0", ("127.0.0.1", 9)),
         port.pause_recording,
         port.resume_recording,
         port.stop_recording,
@@ -490,7 +495,7 @@ def test_a_closed_core_says_so_and_takes_its_ports_along(segment: SlotSegment, r
     core.close()
     assert int(rows.live[0]) == 0
     port.close()
-    for call in (core.open, core.events, core.counters, core.fileno):
+    for call in (core.open, core.events, core.datagrams, core.counters, core.fileno):
         with pytest.raises(MediaError, match="the media core is closed"):
             call()
 
@@ -537,7 +542,8 @@ def anything(
     rng: random.Random, core: MediaCore, mapped: Segmented, prompt: int, port: Port, other: Port, folder: Path
 ) -> Callable[[], object]:
     """Something to ask of a port, by chance."""
-    remote = Remote(other.address, "alaw", 8, 101, packet_ms=rng.choice((10, 20, 30, 40, 60)))
+    remote = Remote(other.address, "alaw", 8, 101, rng.choice((10, 20, 30, 40, 60)), secure=rng.random() < 0.2)
+    keys = Keys("AEAD_AES_128_GCM", bytes([rng.randrange(4)] * 28), bytes([rng.randrange(4)] * 28))
     verbs: tuple[Callable[[], object], ...] = (
         lambda: port.remote(remote),
         lambda: port.bind(mapped, rng.randrange(4)),
@@ -552,6 +558,11 @@ def anything(
         port.stop_recording,
         port.counters,
         core.events,
+        core.datagrams,
+        lambda: port.keys(rng.choice((keys, None))),
+        lambda: port.ice(rng.random() < 0.2),
+        lambda: port.select(other.address),
+        lambda: port.post(bytes(rng.randrange(1, 1_500)), other.address),
     )
     return rng.choice(verbs)
 
@@ -585,7 +596,7 @@ def test_any_thread_may_ask_for_anything_at_any_time(segment: SlotSegment, tmp_p
     threads = [threading.Thread(target=busy, args=(seed,)) for seed in range(4)]
     for thread in threads:
         thread.start()
-    until(lambda: core.counters().packets_in > 500)
+    until(lambda: core.counters().packets_in > 200 and core.counters().packets_out > 500)
     core.close()
     for thread in threads:
         thread.join(10)

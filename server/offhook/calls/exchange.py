@@ -13,13 +13,16 @@ from offhook.agents.job import Agent
 from offhook.agents.tools import Toolbox
 from offhook.calls.channel import ChannelAdapter
 from offhook.calls.prompts import Prompts
+from offhook.calls.secureline import SecureLine
 from offhook.calls.sipleg import SipLeg, local_media
+from offhook.calls.webleg import WebLeg
 from offhook.media import MediaCore, MediaEvent, Port, Segment
 from offhook.sip import Session, SipEndpoint, SipEvent
 from offhook.speech.slots import Segment as Rows
 from offhook.speech.workers import SpeechWorker
 from offhook.store import Store
 from offhook.telemetry.metrics import Metrics
+from offhook.webrtc import DtlsIdentity
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +52,20 @@ class Exchange:
     """Where calls are kept."""
     no_media_s: float
     """How long a call may go on without a packet from the caller."""
+    identity: DtlsIdentity
+    """Who this server is to those that speak DTLS."""
     _ports: dict[int, Callable[[MediaEvent], None]] = field(default_factory=dict)
     _legs: dict[Session, SipLeg] = field(default_factory=dict)
+    _lines: dict[int, SecureLine] = field(default_factory=dict)
 
     def on_media(self) -> None:
         """Hand out what the media core reports; for `loop.add_reader(core.fileno(), ...)`."""
         for event in self.core.events():
             if (handler := self._ports.get(event.port)) is not None:
                 handler(event)
+        for datagram in self.core.datagrams():
+            if (line := self._lines.get(datagram.port)) is not None:
+                line.receive(datagram)
 
     def on_sip(self, event: SipEvent) -> bool:
         """Hand an event to the leg whose session it is of; False where there is none."""
@@ -86,12 +95,25 @@ class Exchange:
             raise
         return self._leg(session, port)
 
+    def web(self, offer: str, label: str, away_s: float) -> WebLeg:
+        """The leg of a browser that offers a call. Raises MediaError where no port is free, NotAcceptable where the
+        offer cannot be answered."""
+        port = self.core.open(label)
+        try:
+            leg = WebLeg(offer, port, self.identity, away_s)
+        except BaseException:
+            port.close()
+            raise
+        self._lines[port.number] = leg.line
+        return leg
+
     def forget(self, leg: ChannelAdapter) -> None:
         """The leg is over: close it and hear nothing more of it."""
         leg.close()
         if isinstance(leg, SipLeg):
             self._legs.pop(leg.session, None)
         self._ports.pop(leg.port.number, None)
+        self._lines.pop(leg.port.number, None)
 
     def _leg(self, session: Session, port: Port) -> SipLeg:
         leg = SipLeg(session, port)

@@ -25,6 +25,7 @@ from offhook.sip import (
     Reoffered,
     Session,
     SipEvent,
+    Srtp,
 )
 
 ACK_WAIT_S = 2.0
@@ -35,7 +36,7 @@ CODECS = {"PCMU": "ulaw", "PCMA": "alaw"}
 
 def local_media(port: Port) -> LocalMedia:
     """What we offer or answer with for `port`."""
-    return LocalMedia(address=port.address[0], port=port.address[1])
+    return LocalMedia(address=port.address[0], port=port.address[1], srtp=Srtp.NEVER)
 
 
 class SipLeg:

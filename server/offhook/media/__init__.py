@@ -26,14 +26,16 @@ from offhook.media.events import (
     RecordResumed,
     Talk,
 )
-from offhook.media.port import Codec, Port, Remote, Segment
+from offhook.media.port import Codec, Datagram, Keys, Port, Remote, Segment, Suite
 from offhook.media.slots import SlotSegment
 
 __all__ = [
     "Codec",
     "CoreCounters",
+    "Datagram",
     "Digit",
     "DigitsSent",
+    "Keys",
     "MediaBack",
     "MediaCore",
     "MediaError",
@@ -49,6 +51,7 @@ __all__ = [
     "Remote",
     "Segment",
     "SlotSegment",
+    "Suite",
     "Talk",
     "slots",
 ]

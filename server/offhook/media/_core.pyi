@@ -19,11 +19,15 @@ RECORD_CLOSED: int
 RawEvent = tuple[int, int, int, int, int, int, str]
 """kind, port, media clock (8 kHz samples), three numbers and a text whose meaning the kind gives."""
 
+RawDatagram = tuple[int, str, int, bytes, int]
+"""port, where from (IP address, port), the datagram, CLOCK_MONOTONIC at its arrival"""
+
 @final
 class Core:
     def __init__(self, address: str, low: int, high: int, /) -> None: ...
     def fileno(self) -> int: ...
     def events(self) -> list[RawEvent]: ...
+    def datagrams(self) -> list[RawDatagram]: ...
     def counters(self) -> tuple[int, int, int, float, float, float, int, int, int, int]: ...
     def close(self) -> None: ...
     def attach(self, fd: int, /) -> int: ...
@@ -44,8 +48,14 @@ class Core:
         send: bool,
         receive: bool,
         rtcp_mux: bool,
+        secure: bool,
         /,
     ) -> None: ...
+    def keys(self, port: int, suite: int, send: bytes, receive: bytes, /) -> None: ...
+    def forget_keys(self, port: int, /) -> None: ...
+    def ice(self, port: int, on: bool, /) -> None: ...
+    def select(self, port: int, host: str, rtp_port: int, /) -> None: ...
+    def post(self, port: int, host: str, rtp_port: int, data: bytes, /) -> None: ...
     def bind(self, port: int, segment: int, slot: int, /) -> int: ...
     def unbind(self, port: int, /) -> None: ...
     def bridge(self, port: int, other: int, /) -> None: ...
@@ -60,5 +70,26 @@ class Core:
     def port_counters(
         self, port: int, /
     ) -> tuple[
-        int, int, int, int, int, int, int, int, float, float, int, int, int, int, float, float, float, float
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        float,
+        float,
+        int,
+        int,
+        int,
+        int,
+        float,
+        float,
+        float,
+        float,
+        int,
+        int,
+        int,
+        int,
     ]: ...

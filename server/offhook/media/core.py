@@ -25,7 +25,7 @@ from offhook.media.events import (
     RecordResumed,
     Talk,
 )
-from offhook.media.port import Port, Segment
+from offhook.media.port import Datagram, Port, Segment
 from offhook.media.slots import SlotSegment, check
 
 PROMPT_RATES_HZ = (8_000, 16_000)
@@ -53,12 +53,17 @@ class MediaCore:
         self._core = _core.Core(address, low, high)
 
     def fileno(self) -> int:
-        """A descriptor that is readable while events wait, for `loop.add_reader` or `select`."""
+        """A descriptor that is readable while events or datagrams wait, for `loop.add_reader` or `select`."""
         return self._core.fileno()
 
     def events(self) -> list[MediaEvent]:
         """What has happened since the last call, oldest first; never waits."""
         return [_event(raw) for raw in self._core.events()]
+
+    def datagrams(self) -> list[Datagram]:
+        """What has come for the ICE and DTLS agents of ports in their hands (`Port.ice`) since the last call, oldest
+        first; never waits. Who has such ports must take them, or `fileno()` stays readable."""
+        return [Datagram(port, (host, number), data, at) for port, host, number, data, at in self._core.datagrams()]
 
     def open(self, label: str = "") -> Port:
         """A new port, which listens at once and says nothing until it has a `remote`. `label` is for people: the

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from offhook.media import _core
@@ -18,6 +18,16 @@ from offhook.media.errors import MediaError
 
 Codec = Literal["ulaw", "alaw"]
 PACKET_TIMES_MS = (10, 20, 30, 40, 60)
+DATAGRAM_BYTES = 1_500
+
+Suite = Literal["AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32", "AEAD_AES_128_GCM", "AEAD_AES_256_GCM"]
+"""What SRTP is sealed with, by its names in RFC 4568 6.2, RFC 5764 4.1.2 and RFC 7714 14."""
+_SUITES = {  # number in oh_srtp.h, bytes of a master key and its salt
+    "AES_CM_128_HMAC_SHA1_80": (1, 30),
+    "AES_CM_128_HMAC_SHA1_32": (2, 30),
+    "AEAD_AES_128_GCM": (3, 28),
+    "AEAD_AES_256_GCM": (4, 44),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +53,33 @@ class Remote:
     """RTCP on the RTP port (RFC 5761)."""
     rtcp_port: int | None = None
     """The far end's RTCP port where it is not the next one (RFC 3605)."""
+    secure: bool = False
+    """SRTP and SRTCP (RFC 3711) with the keys of `Port.keys`, and nothing else: until there are keys nothing is taken,
+    and nothing sent, as on hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What SRTP is sealed and opened with (RFC 4568, RFC 5764). Its text shows no key."""
+
+    suite: Suite
+    send: bytes = field(repr=False)
+    """Master key and salt, one behind the other, of what we send: 16 + 14 bytes, with GCM 16 + 12 or 32 + 12. One that
+    was replaced must not come back in the same call."""
+    receive: bytes = field(repr=False)
+    """Likewise of what the far end sends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Datagram:
+    """What came to a port's RTP socket and is no media (RFC 7983): STUN from anywhere, DTLS from whom ICE selected."""
+
+    port: int
+    """`Port.number`."""
+    source: tuple[str, int]
+    data: bytes
+    arrived_ns: int = 0
+    """CLOCK_MONOTONIC, as `time.monotonic_ns` has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +154,52 @@ class Port:
             remote.send,
             remote.receive,
             remote.rtcp_mux,
+            remote.secure,
         )
+
+    def keys(self, keys: Keys | None) -> None:
+        """Seal and open with these from now on, where the remote is `secure`; None: forget the keys.
+
+        Keys that are the same as before, in either direction, go on with their counters. Where what the far end sends
+        has another key, what is on its way with the one before is taken until a second after the first packet with the
+        new one. Our stream gets another SSRC where a new key would leave its roll-over counter in doubt. Raises
+        MediaError where a key is not as long as the suite wants it."""
+        if keys is None:
+            self._live().forget_keys(self.number)
+            return
+        if keys.suite not in _SUITES:
+            raise self._refused(f"suite {keys.suite!r} is not known: it is one of {', '.join(_SUITES)}")
+        number, length = _SUITES[keys.suite]
+        if len(keys.send) != length or len(keys.receive) != length:
+            raise self._refused(f"{keys.suite} wants {length} bytes of key and salt each way")
+        self._live().keys(self.number, number, keys.send, keys.receive)
+
+    # --- in the hands of ICE (RFC 8445)
+
+    def ice(self, on: bool) -> None:
+        """Let ICE say whom this port talks to (True), or `remote` again (False). `MediaCore.datagrams` then has what
+        comes for the agents; media flows once an address is selected, and `Remote.address` says nothing any more. RTCP
+        is on the RTP port from then on; after False there are reports only where the remote has `rtcp_mux`."""
+        self._live().ice(self.number, on)
+
+    def select(self, address: tuple[str, int] | None) -> None:
+        """Send to this address and take media and DTLS from it alone, at once and with the same stream as before; for
+        a second media that was on its way from the address before is taken too. None: to and from nobody. Raises
+        MediaError where the port is not in the hands of ICE."""
+        host, number = address or ("0.0.0.0", 0)
+        if address is not None and not 0 < number < 65_536:
+            raise self._refused(f"{host}:{number} is no address to select: the port is 1 to 65535")
+        self._live().select(self.number, host, number)
+
+    def post(self, data: bytes, address: tuple[str, int]) -> None:
+        """Send a datagram of ICE's or DTLS's from the RTP socket, after what was asked of the port before. Does not
+        wait, and like any datagram it may be lost. Raises MediaError where it is empty or longer than 1500 bytes."""
+        host, number = address
+        if not 0 < number < 65_536:
+            raise self._refused(f"{host}:{number} is no address to send to: the port is 1 to 65535")
+        if not 0 < len(data) <= DATAGRAM_BYTES:
+            raise self._refused(f"a datagram of {len(data)} bytes cannot be sent: it is 1 to {DATAGRAM_BYTES}")
+        self._live().post(self.number, host, number, data)
 
     # --- whom it is connected to
 
