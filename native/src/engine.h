@@ -30,12 +30,13 @@
 #include "oh_srtp.h"
 #include "oh_track.h"
 
-#define OH_SLOT_NS        2000000ll                 /* the wheel's grain: ports' send times are spread by 2 ms */
-#define OH_WHEEL          64u                       /* slots of the wheel; more than the longest tick */
-#define OH_PHASES         10u                       /* slots in 20 ms */
+#define OH_SLOT_NS        500000ll                  /* the wheel's grain: ports' send times are spread by half a millisecond */
+#define OH_SLOT_SAMPLES   4u                        /* the same in samples */
+#define OH_WHEEL          256u                      /* slots of the wheel; more than the longest tick */
+#define OH_PHASES         40u                       /* slots in 20 ms */
 #define OH_PHASE_PORTS    16u                       /* ports that share a phase before the next one is begun */
 #define OH_LATE_NS        60000000ll                /* a tick this late sends nothing */
-#define OH_JUMP_SLOTS     320u                      /* time lost is skipped in steps of this: 640 ms */
+#define OH_JUMP_SLOTS     1280u                     /* time lost is skipped in steps of this: 640 ms */
 #define OH_JUMP_SAMPLES   5120                      /* the same in samples */
 #define OH_FRAME          480u                      /* longest packet sent, samples: 60 ms */
 #define OH_FADE           80u                       /* a cut fades over 5 ms at 16 kHz */
@@ -58,7 +59,6 @@
 #define OH_ANCHOR_SLACK   480                       /* 60 ms: a track's mapping may be off by this */
 #define OH_ANCHOR_PACKETS 50u                       /* packets over which the least delay is taken */
 #define OH_RTCP_NS        5000000000ll              /* between reports, give or take half of it */
-#define OH_BATCH          8u                        /* datagrams taken from a socket at a time */
 #define OH_DATAGRAM       (OH_RTP_MAX + 4u)         /* so that too long ones are seen to be */
 #define OH_PT_COMFORT     13u                       /* RFC 3551, RFC 3389 */
 #define OH_CNAME          24u
@@ -303,7 +303,7 @@ struct oh_core {
 	struct oh_pacing              pacing;
 	bool                          told_events, told_disk; /* something was put there since they were woken */
 	uint64_t                      random;    /* state of oh_random */
-	_Alignas(8) uint8_t           datagrams[OH_BATCH][OH_DATAGRAM];
+	_Alignas(8) uint8_t           datagram[OH_DATAGRAM]; /* the one being looked at */
 };
 
 /* core.c */
@@ -356,6 +356,7 @@ bool oh_ice_takes(struct oh_port *port, const struct sockaddr_in *from, const ui
 
 /* receive.c */
 void oh_receive(struct oh_port *port, bool rtcp);
+void oh_receive_near(const struct oh_port *port);
 void oh_digit_heard(struct oh_port *port, const struct oh_digit *digit);
 
 /* hear.c */
@@ -384,6 +385,7 @@ void   oh_voice_leave(struct oh_port *port);
 void   oh_voice_hear(struct oh_port *port, const int16_t *pcm, size_t n, enum oh_listen_kind kind);
 void   oh_voice_obey(struct oh_port *port, bool sending); /* carry out a cut the worker asked for */
 void   oh_voice_cut(struct oh_voice *voice, uint64_t before, bool sending);
+void   oh_voice_near(const struct oh_voice *voice); /* have the processor fetch what a tick will read */
 bool   oh_voice_ready(const struct oh_voice *voice); /* there is something to say, or an utterance to end */
 bool   oh_voice_say(struct oh_port *port, int16_t *out, size_t n); /* n samples at 16 kHz; false: all silence */
 

@@ -54,7 +54,7 @@ void oh_hear_frame(void *arg, const struct oh_listen_frame *frame)
 
 void oh_hear_tick(struct oh_port *port, uint32_t samples)
 {
-	static const int16_t silence[OH_PHASES * 16u];
+	static const int16_t silence[OH_PHASES * OH_SLOT_SAMPLES];
 
 	oh_listen_tick(&port->listen, port->now_ns);
 	/* Before the first packet the buffer has no clock of its own, but the slot's reader needs one. */

@@ -221,49 +221,71 @@ static void overflowed(struct oh_port *port, bool rtcp, struct msghdr *message)
 	}
 }
 
+/* Have the processor fetch what the next datagram of a port will touch, while another port's is worked on. */
+void oh_receive_near(const struct oh_port *port)
+{
+	const struct oh_voice *voice = &port->voice;
+	const char            *history = (const char *)port->listen.conceal.history;
+
+	__builtin_prefetch(&port->remote, 1);
+	__builtin_prefetch(&port->latch, 1);
+	__builtin_prefetch(&port->packet_free_ns, 1);
+	__builtin_prefetch(&port->source, 1);
+	__builtin_prefetch(&port->counters, 1);
+	__builtin_prefetch(&port->listen.counters, 1);
+	__builtin_prefetch(&port->listen.next_seq, 1);
+	__builtin_prefetch(&port->listen.lead, 1);
+	for (size_t at = 0; at < sizeof(port->listen.conceal.history); at += 64)
+		__builtin_prefetch(history + at, 1);
+	if (voice->row != NULL) {
+		const char *ring = (const char *)(voice->row->listen + voice->heard % OH_RING_SAMPLES);
+
+		__builtin_prefetch(&voice->row->heard, 1);
+		for (size_t at = 0; at < 640; at += 64)
+			__builtin_prefetch(ring + at, 1);
+	}
+}
+
+/*
+ * One datagram: packets of a call come one by one, and a socket with more of them is told of again, after the others'.
+ * So that nobody's flood comes before another's packet.
+ */
 void oh_receive(struct oh_port *port, bool rtcp)
 {
 	struct oh_core    *core = port->core;
-	struct mmsghdr     messages[OH_BATCH];
-	struct iovec       parts[OH_BATCH];
-	struct sockaddr_in from[OH_BATCH];
+	struct sockaddr_in from;
+	struct iovec       part = {.iov_base = core->datagram, .iov_len = OH_DATAGRAM};
 	union {
 		struct cmsghdr align;
 		char           space[CMSG_SPACE(sizeof(uint32_t))];
-	} controls[OH_BATCH];
-	int n;
+	} control;
+	struct msghdr message = {
+	        .msg_name = &from,
+	        .msg_namelen = sizeof(from),
+	        .msg_iov = &part,
+	        .msg_iovlen = 1,
+	        .msg_control = control.space,
+	        .msg_controllen = sizeof(control.space),
+	};
+	ssize_t len = recvmsg(rtcp ? port->rtcp_fd : port->rtp_fd, &message, MSG_DONTWAIT);
 
-	memset(messages, 0, sizeof(messages));
-	for (size_t i = 0; i < OH_BATCH; i++) {
-		parts[i] = (struct iovec){.iov_base = core->datagrams[i], .iov_len = OH_DATAGRAM};
-		messages[i].msg_hdr = (struct msghdr){
-		        .msg_name = &from[i],
-		        .msg_namelen = sizeof(from[i]),
-		        .msg_iov = &parts[i],
-		        .msg_iovlen = 1,
-		        .msg_control = controls[i].space,
-		        .msg_controllen = sizeof(controls[i].space),
-		};
-	}
-	n = recvmmsg(rtcp ? port->rtcp_fd : port->rtp_fd, messages, OH_BATCH, MSG_DONTWAIT, NULL);
+	if (len < 0)
+		return;
 	port->now_ns = oh_now_ns();
 	if (port->drain_until != 0) { /* closed: swallow it, and wait for quiet before somebody else gets this number */
-		if (n > 0 && port->drain_until < port->left_ns + OH_DRAIN_MOST_NS)
+		if (port->drain_until < port->left_ns + OH_DRAIN_MOST_NS)
 			port->drain_until = port->now_ns + OH_DRAIN_NS;
 		return;
 	}
-	for (int i = 0; i < n; i++) {
-		overflowed(port, rtcp, &messages[i].msg_hdr);
-		if (messages[i].msg_hdr.msg_namelen != sizeof(from[i]) || from[i].sin_family != AF_INET ||
-		    from[i].sin_port == 0) /* forged: to port 0 nothing can be answered */
-			continue;
-		if (rtcp)
-			receive_rtcp(port, &from[i], core->datagrams[i], messages[i].msg_len);
-		else if (!port->ice)
-			receive_rtp(port, &from[i], false, core->datagrams[i], messages[i].msg_len);
-		else if (oh_ice_takes(port, &from[i], core->datagrams[i], messages[i].msg_len)) /* whom ICE selected */
-			receive_rtp(port, &port->to,
-			            from[i].sin_addr.s_addr != port->to.sin_addr.s_addr || from[i].sin_port != port->to.sin_port,
-			            core->datagrams[i], messages[i].msg_len);
-	}
+	overflowed(port, rtcp, &message);
+	if (message.msg_namelen != sizeof(from) || from.sin_family != AF_INET || from.sin_port == 0)
+		return; /* forged: to port 0 nothing can be answered */
+	if (rtcp)
+		receive_rtcp(port, &from, core->datagram, (size_t)len);
+	else if (!port->ice)
+		receive_rtp(port, &from, false, core->datagram, (size_t)len);
+	else if (oh_ice_takes(port, &from, core->datagram, (size_t)len)) /* of whom ICE selected */
+		receive_rtp(port, &port->to,
+		            from.sin_addr.s_addr != port->to.sin_addr.s_addr || from.sin_port != port->to.sin_port,
+		            core->datagram, (size_t)len);
 }

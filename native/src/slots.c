@@ -13,6 +13,9 @@
 
 #include "engine.h"
 
+#define CACHE_LINE 64u
+#define NEAR_BYTES 640u /* of a play ring: 20 ms */
+
 int oh_segment_map(int fd, struct oh_segment *segment)
 {
 	struct stat             stat;
@@ -187,6 +190,20 @@ static void publish(struct oh_voice *voice)
 	atomic_store_explicit(&row->starved, voice->starved, memory_order_relaxed);
 	atomic_store_explicit(&row->played, voice->played, memory_order_release);
 	atomic_store_explicit(&row->taken, voice->taken, memory_order_release);
+}
+
+void oh_voice_near(const struct oh_voice *voice)
+{
+	const struct oh_slot_row *row = voice->row;
+	const int16_t            *play;
+
+	if (row == NULL)
+		return;
+	play = row->play + voice->taken % OH_RING_SAMPLES;
+	__builtin_prefetch(&row->spoken);
+	__builtin_prefetch(&row->taken, 1);
+	for (size_t line = 0; line < NEAR_BYTES; line += CACHE_LINE)
+		__builtin_prefetch((const char *)play + line);
 }
 
 /* Copy n samples from the play ring's read cursor on, and move it. n is at most what waits and the ring holds. */

@@ -1,0 +1,142 @@
+/* delay.c - the target delay of the bridge path, by rules that compete. */
+#include "oh_delay.h"
+
+#include <string.h>
+
+enum {
+	START_US = 20000,     /* to spare at first, when nothing is known */
+	NEVER = INT32_MIN / 2,
+	FAR_US = 100000000,   /* transits further apart are not of one stream */
+	PACE = 4,             /* a rule changes its lag by a quarter of the sound that goes by */
+};
+
+/* What a rule pays, in milliseconds of delay to one packet. */
+static const float late_cost = 3000.0f;    /* for a packet that comes too late ... */
+static const float wait_cost = 100.0f;     /* ... and for each ms that it is waited for, up to ... */
+static const float wait_most_ms = 1000.0f; /* ... so many */
+static const float pace_cost = 3.0f;       /* for each ms that the lag changes */
+static const float memory = 1.0007f;       /* what was paid is worth half after a thousand packets: 20 s */
+
+static const int32_t window_us[OH_DELAY_WINDOWS] = { 200000, 500000, 1000000, 2000000, 4000000, 8000000 };
+
+static int32_t larger(int32_t a, int32_t b)
+{
+	return a > b ? a : b;
+}
+
+static int32_t smaller(int32_t a, int32_t b)
+{
+	return a < b ? a : b;
+}
+
+void oh_delay_init(struct oh_delay *delay)
+{
+	memset(delay, 0, sizeof(*delay));
+	delay->worth = 1.0f;
+	delay->rule = OH_DELAY_SPARES * 2; /* a second, nothing to spare */
+}
+
+static void start(struct oh_delay *delay, int64_t transit_ns)
+{
+	delay->started = true;
+	delay->origin_ns = transit_ns;
+	for (unsigned w = 0; w < OH_DELAY_WINDOWS; w++) {
+		struct oh_delay_window *window = &delay->windows[w];
+
+		for (unsigned i = 0; i < OH_DELAY_PARTS; i++)
+			window->parts[i] = NEVER;
+		window->parts[0] = window->past = START_US;
+		window->part = NEVER;
+		window->heard_us = 0;
+	}
+	for (unsigned rule = 0; rule < OH_DELAY_WINDOWS * OH_DELAY_SPARES; rule++)
+		delay->lag[rule] = START_US;
+}
+
+/* The largest transit within the window, this one included. */
+static int32_t most_of(struct oh_delay_window *window, int32_t transit, int32_t packet_us, int32_t length_us)
+{
+	int32_t most = larger(window->past, window->part = larger(window->part, transit));
+
+	window->heard_us += packet_us;
+	if (window->heard_us >= length_us / (int32_t)OH_DELAY_PARTS) {
+		memmove(window->parts + 1, window->parts, (OH_DELAY_PARTS - 1) * sizeof(*window->parts));
+		window->parts[0] = window->part;
+		window->past = window->part;
+		for (unsigned i = 1; i < OH_DELAY_PARTS; i++)
+			window->past = larger(window->past, window->parts[i]);
+		window->part = NEVER;
+		window->heard_us = 0;
+	}
+	return most;
+}
+
+/* What a rule pays for one packet, and where that leaves it. */
+static float pay(int32_t *lag, int32_t transit, int32_t aim, int32_t pace)
+{
+	float   paid = 0;
+	int32_t before;
+
+	if (transit > *lag) {
+		float waited_ms = (float)(transit - *lag) / 1000.0f;
+
+		paid += late_cost + wait_cost * (waited_ms < wait_most_ms ? waited_ms : wait_most_ms);
+		*lag = transit;
+	}
+	before = *lag;
+	paid += (float)before / 1000.0f;
+	*lag = before > aim ? larger(aim, before - pace) : smaller(aim, before + pace);
+	return paid + pace_cost * (float)(before > *lag ? before - *lag : *lag - before) / 1000.0f;
+}
+
+/* Keep what was paid in floats' range. */
+static void settle(struct oh_delay *delay)
+{
+	float least = delay->paid[delay->rule];
+
+	for (unsigned rule = 0; rule < OH_DELAY_WINDOWS * OH_DELAY_SPARES; rule++)
+		delay->paid[rule] = (delay->paid[rule] - least) / delay->worth;
+	delay->worth = 1.0f;
+}
+
+void oh_delay_heard(struct oh_delay *delay, int64_t transit_ns, int64_t guarded_ns, int64_t spare_ns, int64_t packet_ns)
+{
+	int64_t past_us = (transit_ns - delay->origin_ns) / 1000;
+
+	if (!delay->started || past_us > FAR_US || past_us < -FAR_US)
+		start(delay, transit_ns);
+
+	int32_t transit = (int32_t)((transit_ns - delay->origin_ns) / 1000);
+	int32_t guarded = (int32_t)((guarded_ns - delay->origin_ns) / 1000);
+	int32_t packet_us = (int32_t)(packet_ns / 1000), pace = packet_us / PACE;
+	int32_t aims[OH_DELAY_WINDOWS * OH_DELAY_SPARES];
+
+	/* a growing weight for what is paid now is a shrinking one for all that was paid before */
+	delay->worth *= memory;
+	for (unsigned w = 0; w < OH_DELAY_WINDOWS; w++) {
+		int32_t most = most_of(&delay->windows[w], guarded, packet_us, window_us[w]);
+
+		for (unsigned s = 0; s < OH_DELAY_SPARES; s++) {
+			unsigned rule = w * OH_DELAY_SPARES + s;
+
+			aims[rule] = most + (int32_t)s * (int32_t)(spare_ns / 1000);
+			delay->paid[rule] += delay->worth * pay(&delay->lag[rule], transit, aims[rule], pace);
+		}
+	}
+	for (unsigned rule = 0; rule < OH_DELAY_WINDOWS * OH_DELAY_SPARES; rule++)
+		if (delay->paid[rule] < delay->paid[delay->rule])
+			delay->rule = rule;
+	delay->wise = aims[delay->rule];
+	if (delay->worth > 1000.0f)
+		settle(delay);
+}
+
+int64_t oh_delay_wise_ns(const struct oh_delay *delay)
+{
+	return delay->origin_ns + (int64_t)delay->wise * 1000;
+}
+
+void oh_delay_moved(struct oh_delay *delay, int64_t less_ns)
+{
+	delay->origin_ns -= less_ns;
+}

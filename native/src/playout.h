@@ -1,0 +1,75 @@
+/* playout.h - the state that the parts of the bridge path's buffer share: arrive.c puts packets in, playout.c plays them. */
+#ifndef PLAYOUT_H
+#define PLAYOUT_H
+
+#include "oh_comfort.h"
+#include "oh_delay.h"
+#include "oh_expand.h"
+#include "oh_playout.h"
+#include "waiting.h"
+
+#define OH_PLAYOUT_RUNS   16u
+#define OH_PLAYOUT_SOUND  7168u /* samples: what was played, what is ready, and a packet more */
+#define OH_PLAYOUT_FASTS  2u
+#define OH_PLAYOUT_FAR_NS 2000000000ll /* most that playing may be behind the newest arrivals */
+
+enum oh_playout_source { OH_FROM_PACKET, OH_MADE_UP, OH_PUT_IN, OH_NOISE };
+
+struct oh_playout_run { /* where samples that are ready come from */
+	int64_t                arrival_ns; /* OH_FROM_PACKET only */
+	uint32_t               n;
+	enum oh_playout_source source;
+};
+
+struct oh_playout {
+	struct oh_playout_counters counters;
+	struct oh_decoder          decoder;
+	struct oh_comfort          comfort;
+	struct oh_expand           expand;
+	struct oh_delay            delay;
+	uint32_t                   rate_hz;
+	uint32_t                   ticks;         /* of the RTP clock to a sample */
+	int64_t                    sample_ns;
+
+	/* arrivals */
+	bool                       started;       /* a first packet came */
+	bool                       again;         /* the next packet is of another stream ... */
+	bool                       fresh;         /* ... and was found to be its first */
+	bool                       jump_seen;     /* a packet far off came: its sequence number + 1 is jump_seq */
+	uint16_t                   jump_seq;
+	uint16_t                   top_seq;       /* highest sequence number */
+	uint32_t                   top_ts;        /* highest timestamp */
+	int64_t                    top_at;        /* its place */
+	int32_t                    top_n;         /* samples of that packet */
+	uint64_t                   seen[2];       /* bit i: sequence number top_seq - i has come */
+	int64_t                    fast_ns[OH_PLAYOUT_FASTS]; /* shortest transit of the last ten seconds, and those before */
+	int64_t                    fast_from_ns;
+	int64_t                    usual_ns;      /* mean transit */
+	int64_t                    newest_ns;     /* transit of the newest packet in order */
+
+	/* pulls */
+	int64_t                    get_ns;        /* the last one; INT64_MIN: none yet */
+	int64_t                    pull_ns;       /* from one to the next */
+
+	/* playing */
+	bool                       never;         /* nothing was played yet */
+	int64_t                    end_at;        /* place of the sample behind what is ready */
+	uint16_t                   next_seq;      /* of the packet that continues it */
+	bool                       quiet;         /* the sender chose silence, or never spoke */
+	bool                       joint;         /* what comes next does not continue what is ready */
+	bool                       made;          /* what is ready ends in sound that `expand` made */
+	bool                       said;          /* the sender said how loud its noise is */
+	uint32_t                   credit;        /* samples made up or put in because nothing was there */
+	bool                       waited;        /* some of them were made up */
+	bool                       rested;        /* the pull before did not change the pace */
+	uint32_t                   tries;         /* pulls that could not change it for want of likeness */
+	int32_t                    floor;         /* level of the background, root mean square */
+	struct oh_waiting          waiting;
+
+	struct oh_playout_run      runs[OH_PLAYOUT_RUNS]; /* of what is ready, in order */
+	uint32_t                   run_count;
+	uint32_t                   at, end;       /* sound[at..end) is ready, what lies before was played */
+	int16_t                    sound[OH_PLAYOUT_SOUND];
+};
+
+#endif
