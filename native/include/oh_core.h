@@ -7,13 +7,20 @@
  * from any thread. Audio enters and leaves through sockets, shared-memory rings (oh_slots.h), prompts and tracks.
  *
  * The media clock of a port counts 8 kHz samples since the port opened, on CLOCK_MONOTONIC. It is the clock of
- * everything a port reports and of both its tracks.
+ * everything a port reports and of both its tracks. Its audio runs at its codec's rate, 8 or 16 kHz (oh_codec.h), and is
+ * resampled only where something of the other rate meets it: a slot (always 16 kHz), a room, a track.
  *
- *   Listening path: socket -> latch -> oh_listen -> 16 kHz -> slot's listen ring, bridged peer, caller track
- *   Playing path:   digits, else prompt, else bridged peer, else slot's play ring, else comfort noise -> socket
+ *   Listening path: socket -> latch -> oh_listen (decodes) -> slot's listen ring, caller track
+ *   Bridge path:    socket -> latch -> oh_playout (decodes) -> room's mix -> all others in the room
+ *   Playing path:   digits, else prompt, else room's mix, else slot's play ring, else comfort noise -> socket
  *
- * One packet leaves a sending port at each of its times on the absolute clock, whatever there is to say; RTP
- * timestamps are the media clock plus a random offset, so they go on across holds.
+ * One packet leaves a sending port at each of its times on the absolute clock, whatever there is to say (with `dtx`, and
+ * Opus, next to none while there is nothing); RTP timestamps are the media clock, in the codec's ticks, plus a random
+ * offset, so they go on across holds. They also go on from where they were when the codec changes to one of another
+ * clock; the SSRC stays, for most telephones take another one for another party (RFC 7160 would have it changed).
+ *
+ * When signalling changes the codec, what leaves is coded anew at once; what comes is decoded as before until the first
+ * packet of the new payload type. Neither clicks.
  *
  * Where a packet lies on the tracks: what comes in ends where it arrived (its last sample was said just then), what
  * goes out begins where it left. A caller packet is placed by its RTP timestamp from there on; that mapping is made
@@ -46,6 +53,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "oh_codec.h"
 #include "oh_srtp.h"
 
 #define OH_ANSWER_MS     2000u /* the longest a caller of this API waits for the media thread */
@@ -125,17 +133,19 @@ struct oh_port_counters {
 };
 
 struct oh_remote {
-	uint32_t ip;         /* network byte order */
-	uint16_t rtp_port;   /* host byte order */
-	uint16_t rtcp_port;  /* host byte order; 0: none */
-	bool     alaw;       /* else ulaw */
-	uint8_t  audio_pt;   /* negotiated payload type of the codec */
-	int16_t  digits_pt;  /* of telephone-event, -1: none */
-	uint16_t packet_ms;  /* of what we send: 10, 20, 30, 40, 60 */
-	bool     send;
-	bool     receive;
-	bool     rtcp_mux;
-	bool     secure;     /* SRTP (RFC 3711) with the keys of oh_port_keys, and nothing else */
+	uint32_t      ip;             /* network byte order */
+	uint16_t      rtp_port;       /* host byte order */
+	uint16_t      rtcp_port;      /* host byte order; 0: none */
+	enum oh_codec codec;
+	uint8_t       audio_pt;       /* negotiated payload type of the codec */
+	int16_t       digits_pt;      /* of telephone-event, -1: none */
+	uint32_t      digits_rate_hz; /* its clock: 8000, or 48000 beside Opus */
+	uint16_t      packet_ms;      /* of what we send: 10, 20, 30, 40, 60; Opus has no 30 */
+	bool          send;
+	bool          receive;
+	bool          rtcp_mux;
+	bool          dtx;            /* Opus: send next to nothing while nothing is said */
+	bool          secure;         /* SRTP (RFC 3711) with the keys of oh_port_keys, and nothing else */
 };
 
 struct oh_datagram {                             /* not media: for ICE and DTLS */
@@ -196,7 +206,10 @@ int oh_port_open(struct oh_core *core, uint32_t *number, uint16_t *rtp_port, int
  */
 int oh_port_close(struct oh_core *core, uint32_t port);
 
-/* Send there, take packets from there; forgets what was latched. -EINVAL where packet_ms is none of those. */
+/*
+ * Send there, take packets from there; forgets what was latched. -EINVAL where packet_ms or digits_rate_hz is none of
+ * those; -ENOMEM: for an Opus encoder and decoder.
+ */
 int oh_port_remote(struct oh_core *core, uint32_t port, const struct oh_remote *remote);
 
 /*
@@ -233,10 +246,30 @@ int oh_port_bind(struct oh_core *core, uint32_t port, uint32_t segment, uint32_t
 /* Leave the slot; 0 also without one. */
 int oh_port_unbind(struct oh_core *core, uint32_t port);
 
-/* Let two ports hear each other; bridges either had are undone. -EINVAL where both are one. */
+/* Let two ports hear each other, in a room of their own; the rooms either was in are left. -EINVAL where both are one. */
 int oh_port_bridge(struct oh_core *core, uint32_t port, uint32_t other);
-/* Undo the bridge of both; 0 also without one. */
-int oh_port_unbridge(struct oh_core *core, uint32_t port);
+
+/*
+ * A room: each port in it hears all the others, mixed, through playout buffers that adapt to each line (oh_playout.h),
+ * instead of its slot alone. Its slot, where it is bound to one, is a party too: heard by all, hearing all.
+ */
+int oh_core_room(struct oh_core *core, uint32_t *room);
+/* All leave, and it is gone. 0 also where it is not known. */
+int oh_core_close_room(struct oh_core *core, uint32_t room);
+
+enum oh_heard_by {          /* who hears what a port's far end says; it hears all others in each case */
+	OH_HEARD_BY_ALL,    /* a party; of a supervisor: barging in */
+	OH_HEARD_BY_NOBODY, /* of a supervisor: listening */
+	OH_HEARD_BY_LINE,   /* the far end of port `by` alone: a whisper to a person ... */
+	OH_HEARD_BY_SLOT    /* ... or its slot alone: to an AI agent */
+};
+
+/* Come into a room, out of any other. -ENOENT: no such room; -ENOSPC: it holds OH_ROOM_VOICES voices, slots counted. */
+int oh_port_enter(struct oh_core *core, uint32_t port, uint32_t room, enum oh_heard_by heard, uint32_t by);
+/* Leave the room, or the bridge; 0 also in none. */
+int oh_port_leave_rooms(struct oh_core *core, uint32_t port);
+/* Be heard by others from now on. -ENOTCONN: in no room. */
+int oh_port_heard(struct oh_core *core, uint32_t port, enum oh_heard_by heard, uint32_t by);
 
 /* Play a prompt; `*play` numbers this playing. -ERANGE: no such prompt. */
 int oh_port_play(struct oh_core *core, uint32_t port, uint32_t prompt, bool loop, uint32_t *play);
@@ -252,7 +285,7 @@ int oh_port_flush(struct oh_core *core, uint32_t port, uint64_t *played);
  */
 int oh_port_send_digits(struct oh_core *core, uint32_t port, const char *digits, uint32_t press_ms);
 
-/* Write two tracks. -EALREADY: it records already; else what opening the files answered. */
+/* Write two tracks, of the rate that the port's codec has now. -EALREADY: it records already; else what opening the files answered. */
 int oh_port_record(struct oh_core *core, uint32_t port, const char *caller_path, const char *agent_path);
 /* Leave holes in both tracks (true), or write on (false); 0 also where nothing is recorded. */
 int oh_port_pause_recording(struct oh_core *core, uint32_t port, bool paused);

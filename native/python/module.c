@@ -297,10 +297,11 @@ static PyObject *core_remote(PyObject *object, PyObject *args)
 	struct in_addr   ip;
 	const char      *host;
 	unsigned int     port;
-	int              rtp_port, rtcp_port, alaw, audio_pt, digits_pt, packet_ms, send, receive, mux, secure, error;
+	int              rtp_port, rtcp_port, codec, audio_pt, digits_pt, digits_rate_hz, packet_ms;
+	int              send, receive, mux, dtx, secure, error;
 
-	if (!PyArg_ParseTuple(args, "Isiiiiiipppp", &port, &host, &rtp_port, &rtcp_port, &alaw, &audio_pt, &digits_pt,
-	                      &packet_ms, &send, &receive, &mux, &secure))
+	if (!PyArg_ParseTuple(args, "Isiiiiiiippppp", &port, &host, &rtp_port, &rtcp_port, &codec, &audio_pt, &digits_pt,
+	                      &digits_rate_hz, &packet_ms, &send, &receive, &mux, &dtx, &secure))
 		return NULL;
 	if (inet_pton(AF_INET, host, &ip) != 1)
 		return PyErr_Format(media_error, "port %u: remote: %s is no IPv4 address: resolve the name first", port,
@@ -308,13 +309,15 @@ static PyObject *core_remote(PyObject *object, PyObject *args)
 	remote.ip = ip.s_addr;
 	remote.rtp_port = (uint16_t)rtp_port;
 	remote.rtcp_port = (uint16_t)rtcp_port;
-	remote.alaw = alaw != 0;
+	remote.codec = (enum oh_codec)codec; /* one of CODECS: port.py has looked */
 	remote.audio_pt = (uint8_t)audio_pt;
 	remote.digits_pt = (int16_t)digits_pt;
+	remote.digits_rate_hz = (uint32_t)digits_rate_hz;
 	remote.packet_ms = (uint16_t)packet_ms;
 	remote.send = send != 0;
 	remote.receive = receive != 0;
 	remote.rtcp_mux = mux != 0;
+	remote.dtx = dtx != 0;
 	remote.secure = secure != 0;
 	RUN((Core *)object, error, oh_port_remote(core, port, &remote));
 	if (error < 0)
@@ -495,6 +498,57 @@ static PyObject *core_bridge(PyObject *object, PyObject *args)
 	Py_RETURN_NONE;
 }
 
+static PyObject *core_room(PyObject *object, PyObject *unused)
+{
+	uint32_t room = 0;
+	int      error;
+
+	(void)unused;
+	RUN((Core *)object, error, oh_core_room(core, &room));
+	return error < 0 ? refused("room", 0, error) : PyLong_FromUnsignedLong(room);
+}
+
+static PyObject *core_close_room(PyObject *object, PyObject *args)
+{
+	unsigned int room;
+	int          error;
+
+	if (!PyArg_ParseTuple(args, "I", &room))
+		return NULL;
+	if (((Core *)object)->core == NULL) /* the core closed it */
+		Py_RETURN_NONE;
+	RUN((Core *)object, error, oh_core_close_room(core, room));
+	if (error < 0 && error != -ESHUTDOWN)
+		return refused("close_room", 0, error);
+	Py_RETURN_NONE;
+}
+
+static PyObject *core_enter(PyObject *object, PyObject *args)
+{
+	unsigned int room, port, heard, by;
+	int          error;
+
+	if (!PyArg_ParseTuple(args, "IIII", &room, &port, &heard, &by))
+		return NULL;
+	RUN((Core *)object, error, oh_port_enter(core, port, room, (enum oh_heard_by)heard, by));
+	if (error < 0)
+		return refused("enter", port, error);
+	Py_RETURN_NONE;
+}
+
+static PyObject *core_heard(PyObject *object, PyObject *args)
+{
+	unsigned int port, heard, by;
+	int          error;
+
+	if (!PyArg_ParseTuple(args, "III", &port, &heard, &by))
+		return NULL;
+	RUN((Core *)object, error, oh_port_heard(core, port, (enum oh_heard_by)heard, by));
+	if (error < 0)
+		return refused("heard", port, error);
+	Py_RETURN_NONE;
+}
+
 /* Methods that take a port and answer nothing. */
 #define PLAIN(name, function)                                                                                          \
 	static PyObject *core_##name(PyObject *object, PyObject *args)                                                 \
@@ -512,7 +566,7 @@ static PyObject *core_bridge(PyObject *object, PyObject *args)
 
 PLAIN(forget_keys, forget_keys)
 PLAIN(unbind, oh_port_unbind)
-PLAIN(unbridge, oh_port_unbridge)
+PLAIN(leave, oh_port_leave_rooms)
 PLAIN(stop, oh_port_stop)
 PLAIN(stop_recording, oh_port_stop_recording)
 
@@ -560,7 +614,11 @@ static PyMethodDef core_methods[] = {
         {"bind", core_bind, METH_VARARGS, "Bind to a slot; the epoch."},
         {"unbind", core_unbind, METH_VARARGS, "Leave the slot."},
         {"bridge", core_bridge, METH_VARARGS, "Let two ports hear each other."},
-        {"unbridge", core_unbridge, METH_VARARGS, "Undo the bridge."},
+        {"room", core_room, METH_NOARGS, "Make a room: its number."},
+        {"close_room", core_close_room, METH_VARARGS, "Close a room."},
+        {"enter", core_enter, METH_VARARGS, "Bring a port into a room."},
+        {"leave", core_leave, METH_VARARGS, "Leave the room or the bridge."},
+        {"heard", core_heard, METH_VARARGS, "Who hears a port."},
         {"play", core_play, METH_VARARGS, "Play a prompt; the number of this playing."},
         {"stop", core_stop, METH_VARARGS, "Cut the prompt."},
         {"flush", core_flush, METH_VARARGS, "Cut what the slot said; the samples played."},
@@ -601,6 +659,13 @@ static int add_constants(PyObject *module)
 		const char *name;
 		int         value;
 	} constants[] = {
+	        {"ULAW", OH_CODEC_ULAW},
+	        {"ALAW", OH_CODEC_ALAW},
+	        {"OPUS", OH_CODEC_OPUS},
+	        {"HEARD_BY_ALL", OH_HEARD_BY_ALL},
+	        {"HEARD_BY_NOBODY", OH_HEARD_BY_NOBODY},
+	        {"HEARD_BY_LINE", OH_HEARD_BY_LINE},
+	        {"HEARD_BY_SLOT", OH_HEARD_BY_SLOT},
 	        {"DIGIT", OH_EVENT_DIGIT},
 	        {"DIGITS_SENT", OH_EVENT_DIGITS_SENT},
 	        {"PROMPT_DONE", OH_EVENT_PROMPT_DONE},

@@ -82,8 +82,9 @@ int oh_port_make(struct oh_core *core, struct oh_port **port, uint16_t *rtp_port
 	made->ssrc = random.ssrc;
 	made->ts_base = random.ts;
 	made->seq = (uint16_t)(random.seq & 0x7fffu); /* RFC 3711 3.3.1: losing the first packets must not hide a wrap */
-	oh_listen_init(&made->listen, OH_ULAW, oh_hear_frame, made, random.noise);
-	oh_digits_in_init(&made->digits_in);
+	oh_listen_init(&made->listen, oh_hear_frame, made, random.noise);
+	(void)oh_encoder_open(&made->encoder, OH_CODEC_ULAW, false);
+	oh_digits_in_init(&made->digits_in, 8000);
 	oh_digits_out_init(&made->digits_out);
 	oh_comfort_init(&made->comfort, random.noise ^ random.ssrc);
 	oh_down_init(&made->down);
@@ -107,6 +108,10 @@ void oh_port_free(struct oh_port *port)
 		(void)epoll_ctl(port->core->epoll_fd, EPOLL_CTL_DEL, fds[i], NULL);
 		(void)close(fds[i]);
 	}
+	oh_playout_close(port->coming_playout);
+	oh_listen_close(&port->listen);
+	oh_decoder_close(&port->coming);
+	oh_encoder_close(&port->encoder);
 	oh_srtp_close(port->srtp);
 	free(port);
 }
@@ -137,7 +142,7 @@ void oh_port_leave(struct oh_core *core, struct oh_port *port)
 	port->now_ns = oh_now_ns();
 	oh_prompt_cut(port, port->clock);
 	oh_voice_leave(port);
-	oh_bridge_leave(port);
+	oh_port_leave_room(port);
 	oh_recording_end(port);
 	oh_port_report(port, true);
 	oh_srtp_close(port->srtp);
@@ -149,6 +154,74 @@ void oh_port_leave(struct oh_core *core, struct oh_port *port)
 	port->drain_until = port->now_ns + OH_DRAIN_NS;
 	port->next = core->draining;
 	core->draining = port;
+}
+
+/* --- codecs: what is no longer needed goes back in `codecs`, for nothing is freed here */
+
+static void swap_encoder(struct oh_port *port, struct oh_codecs *codecs)
+{
+	struct oh_encoder old = port->encoder;
+	uint32_t          ticks = oh_port_ticks(port);
+
+	if (old.codec == codecs->encoder.codec && old.dtx == codecs->encoder.dtx)
+		return;
+	port->encoder = codecs->encoder;
+	codecs->encoder = old;
+	oh_encoder_loss(&port->encoder, port->loss);
+	if (oh_codec_rate_hz(old.codec) == oh_codec_rate_hz(port->encoder.codec))
+		return;
+	oh_play_rate(port, oh_codec_rate_hz(old.codec));
+	port->ts_base += (uint32_t)port->clock * (ticks - oh_port_ticks(port)); /* timestamps go on from where they were */
+}
+
+/* A decoder gives way to the new one at once where nothing was heard yet or nothing tells the two apart; else when the
+ * first packet of the new payload type comes. */
+static void swap_decoder(struct oh_port *port, struct oh_codecs *codecs)
+{
+	struct oh_decoder old = port->coming;
+	uint8_t           pt = port->remote.audio_pt;
+
+	port->recodes = false;
+	if (port->listen.decoder.codec == codecs->decoder.codec) {
+		port->hears_pt = pt;
+		return;
+	}
+	port->coming = codecs->decoder;
+	codecs->decoder = old;
+	if (port->seat != NULL) {
+		struct oh_playout *old_playout = port->coming_playout;
+
+		port->coming_playout = codecs->playout;
+		codecs->playout = old_playout;
+	}
+	port->recodes = true;
+	if (!port->started || pt == port->hears_pt)
+		oh_port_recode(port);
+}
+
+void oh_port_recode(struct oh_port *port)
+{
+	uint32_t before_hz = oh_codec_clock_hz(port->listen.decoder.codec), clock_hz;
+
+	oh_listen_codec(&port->listen, &port->coming);
+	if (port->seat != NULL && port->coming_playout != NULL)
+		port->coming_playout = oh_seat_recode(port, port->coming_playout, port->listen.decoder.codec);
+	port->recodes = false;
+	port->hears_pt = port->remote.audio_pt;
+	clock_hz = oh_codec_clock_hz(port->listen.decoder.codec);
+	if (clock_hz == before_hz)
+		return;
+	/* Jitter is kept, in the new clock's ticks; what was in transit by the old one says nothing. */
+	port->source.jitter_16 = (uint32_t)((uint64_t)port->source.jitter_16 * clock_hz / before_hz);
+	port->source.timed = false;
+}
+
+void oh_port_lost(struct oh_port *port, double share)
+{
+	port->counters.remote_lost = share;
+	/* One good report does not make a good path. */
+	port->loss = share > 0.75 * port->loss ? share : 0.75 * port->loss;
+	oh_encoder_loss(&port->encoder, port->loss < 0.005 ? 0.0 : port->loss);
 }
 
 void oh_port_aim(struct oh_port *port)
@@ -175,7 +248,7 @@ void oh_port_rename(struct oh_port *port)
 	port->paused_sending = true;
 }
 
-void oh_port_point(struct oh_port *port, const struct oh_remote *remote)
+void oh_port_point(struct oh_port *port, const struct oh_remote *remote, struct oh_codecs *codecs)
 {
 	bool moved = !port->have_remote || port->remote.ip != remote->ip || port->remote.rtp_port != remote->rtp_port;
 
@@ -194,7 +267,15 @@ void oh_port_point(struct oh_port *port, const struct oh_remote *remote)
 		port->pressing = false;
 		oh_event_media(port->core, port, OH_EVENT_DIGITS_SENT, port->clock, 0, 0, 0, NULL);
 	}
-	oh_listen_law(&port->listen, remote->alaw ? OH_ALAW : OH_ULAW);
+	if (port->digits_in.rate_hz != remote->digits_rate_hz) {
+		struct oh_digit digit;
+
+		if (oh_digits_in_tick(&port->digits_in, INT64_MAX, &digit) == 1) /* by the old clock to its end */
+			oh_digit_heard(port, &digit);
+		oh_digits_in_init(&port->digits_in, remote->digits_rate_hz);
+	}
+	swap_encoder(port, codecs);
+	swap_decoder(port, codecs);
 	port->heard_ns = port->now_ns; /* patience begins anew */
 }
 
@@ -221,7 +302,8 @@ void oh_port_report(struct oh_port *port, bool bye)
 	report.sender = port->counters.packets_out != port->reported_out;
 	report.ntp = oh_rtcp_ntp(wall_ns());
 	/* Not the last tick's timestamp but this moment's, which is what the far end maps our stream by. */
-	report.rtp_timestamp = port->ts_base + (uint32_t)((port->now_ns - port->opened_ns) / 125000);
+	report.rtp_timestamp =
+	        port->ts_base + (uint32_t)((port->now_ns - port->opened_ns) * (int64_t)oh_port_ticks(port) / 125000);
 	report.packets = (uint32_t)(port->counters.packets_out - port->renamed_out);
 	report.octets = (uint32_t)port->payload_out;
 	if (port->have_source && oh_rtcp_report(&port->source, port->now_ns, &block) == 0)
@@ -262,6 +344,7 @@ void oh_port_tick(struct oh_port *port, int64_t due_ns)
 		oh_srtp_tick(port->srtp, port->now_ns);
 	oh_voice_obey(port, sending);
 	oh_hear_tick(port, samples);
+	oh_seat_tick(port, samples);
 	if (oh_digits_in_tick(&port->digits_in, port->now_ns, &digit) == 1)
 		oh_digit_heard(port, &digit);
 	watch(port);

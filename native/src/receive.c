@@ -69,7 +69,7 @@ static void receive_digits(struct oh_port *port, const struct oh_rtp *rtp)
 	if (port->digits_ssrc != rtp->ssrc) { /* timestamps of another stream; what was being pressed is over */
 		if (oh_digits_in_tick(&port->digits_in, INT64_MAX, &digits[0]) == 1)
 			oh_digit_heard(port, &digits[0]);
-		oh_digits_in_init(&port->digits_in);
+		oh_digits_in_init(&port->digits_in, port->remote.digits_rate_hz);
 		port->digits_ssrc = rtp->ssrc;
 	}
 	n = oh_digits_receive(&port->digits_in, rtp->payload, rtp->payload_len, rtp->timestamp, port->now_ns, digits);
@@ -108,7 +108,7 @@ static void receive_rtcp(struct oh_port *port, const struct sockaddr_in *from, u
 
 		if (rtcp.blocks[i].ssrc != port->ssrc)
 			continue;
-		port->counters.remote_lost = rtcp.blocks[i].fraction_lost / 256.0;
+		oh_port_lost(port, rtcp.blocks[i].fraction_lost / 256.0);
 		if (oh_rtcp_round_trip(&rtcp.blocks[i], oh_rtcp_ntp_mid(ntp), &rtt_ns) == 0)
 			port->counters.rtt_ms = (double)rtt_ns / 1e6;
 	}
@@ -117,13 +117,14 @@ static void receive_rtcp(struct oh_port *port, const struct sockaddr_in *from, u
 /* For our reports. A digit's packets all carry the timestamp of its start (RFC 4733 2.2), which is no jitter. */
 static void count(struct oh_port *port, const struct oh_rtp *rtp, enum oh_listen_content content)
 {
+	uint32_t clock_hz = oh_codec_clock_hz(port->listen.decoder.codec);
 	uint32_t timestamp = rtp->timestamp;
 
 	if (content == OH_CARRIES_OTHER)
-		timestamp = port->counted_ts + (uint32_t)((port->now_ns - port->counted_ns) / 125000);
+		timestamp = port->counted_ts + (uint32_t)((port->now_ns - port->counted_ns) / 125000 * (clock_hz / 8000u));
 	port->counted_ts = timestamp;
 	port->counted_ns = port->now_ns;
-	(void)oh_rtcp_received(&port->source, rtp->seq, timestamp, 8000, port->now_ns);
+	(void)oh_rtcp_received(&port->source, rtp->seq, timestamp, clock_hz, port->now_ns);
 }
 
 /* `straggler`: with ICE, it was on its way from the address that was selected before. */
@@ -150,11 +151,11 @@ static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, bo
 		port->counters.wrong_source++;
 		return;
 	}
-	if (rtp.payload_type == port->remote.audio_pt)
+	if (rtp.payload_type == port->remote.audio_pt || (port->recodes && rtp.payload_type == port->hears_pt))
 		packet.content = OH_CARRIES_AUDIO;
 	else if ((int16_t)rtp.payload_type == port->remote.digits_pt)
 		packet.content = OH_CARRIES_OTHER;
-	else if (rtp.payload_type == OH_PT_COMFORT)
+	else if (rtp.payload_type == OH_PT_COMFORT && oh_codec_clock_hz(port->remote.codec) == 8000u)
 		packet.content = OH_CARRIES_COMFORT;
 	else {
 		port->counters.bad++;
@@ -187,7 +188,11 @@ static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, bo
 	port->counters.bytes_in += len;
 	port->core->counters.packets_in++;
 	port->heard_ns = port->now_ns;
-	port->quiet = packet.content == OH_CARRIES_COMFORT;
+	if (port->recodes && packet.content == OH_CARRIES_AUDIO && rtp.payload_type != port->hears_pt)
+		oh_port_recode(port);
+	port->quiet = packet.content == OH_CARRIES_COMFORT ||
+	              (packet.content == OH_CARRIES_AUDIO &&
+	               oh_codec_falls_silent(port->listen.decoder.codec, rtp.payload_len));
 	if (port->lost) {
 		port->lost = false;
 		oh_event_media(port->core, port, OH_EVENT_MEDIA_BACK, (port->now_ns - port->opened_ns) / 125000, 0, 0, 0,
@@ -200,6 +205,8 @@ static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, bo
 	count(port, &rtp, packet.content);
 	if (!port->remote.receive)
 		return;
+	if (port->seat != NULL)
+		oh_seat_put(port, &rtp, packet.content);
 	packet.payload = rtp.payload;
 	packet.payload_len = rtp.payload_len;
 	packet.ssrc = rtp.ssrc;
@@ -284,7 +291,7 @@ void oh_receive(struct oh_port *port, bool rtcp)
 		receive_rtcp(port, &from, core->datagram, (size_t)len);
 	else if (!port->ice)
 		receive_rtp(port, &from, false, core->datagram, (size_t)len);
-	else if (oh_ice_takes(port, &from, core->datagram, (size_t)len)) /* of whom ICE selected */
+	else if (oh_ice_takes(port, &from, core->datagram, (size_t)len)) /* whom ICE selected */
 		receive_rtp(port, &port->to,
 		            from.sin_addr.s_addr != port->to.sin_addr.s_addr || from.sin_port != port->to.sin_port,
 		            core->datagram, (size_t)len);

@@ -74,11 +74,14 @@ static int run_close(struct oh_core *core, struct oh_command *command)
 
 static int run_remote(struct oh_core *core, struct oh_command *command)
 {
-	struct oh_port *port = oh_command_port(core, command);
+	struct oh_port   *port = oh_command_port(core, command);
+	struct oh_codecs *codecs = command->thing;
 
 	if (port == NULL)
 		return -ENOENT;
-	oh_port_point(port, &command->of.remote);
+	if (port->seat != NULL && codecs->playout == NULL && codecs->decoder.codec != port->listen.decoder.codec)
+		return -EAGAIN;
+	oh_port_point(port, &command->of.remote, codecs);
 	return 0;
 }
 
@@ -103,29 +106,6 @@ static int run_unbind(struct oh_core *core, struct oh_command *command)
 	if (port == NULL)
 		return -ENOENT;
 	oh_voice_leave(port);
-	return 0;
-}
-
-static int run_bridge(struct oh_core *core, struct oh_command *command)
-{
-	struct oh_port *port = oh_command_port(core, command);
-	struct oh_port *other = oh_core_port(core, command->a);
-
-	if (port == NULL || other == NULL)
-		return -ENOENT;
-	if (port == other)
-		return -EINVAL;
-	oh_bridge_join(port, other);
-	return 0;
-}
-
-static int run_unbridge(struct oh_core *core, struct oh_command *command)
-{
-	struct oh_port *port = oh_command_port(core, command);
-
-	if (port == NULL)
-		return -ENOENT;
-	oh_bridge_leave(port);
 	return 0;
 }
 
@@ -175,6 +155,16 @@ static int run_send_digits(struct oh_core *core, struct oh_command *command)
 	return error;
 }
 
+static int run_rate(struct oh_core *core, struct oh_command *command)
+{
+	struct oh_port *port = oh_command_port(core, command);
+
+	if (port == NULL)
+		return -ENOENT;
+	command->a = oh_codec_rate_hz(port->encoder.codec);
+	return 0;
+}
+
 static int run_record(struct oh_core *core, struct oh_command *command)
 {
 	struct oh_port      *port = oh_command_port(core, command);
@@ -216,19 +206,22 @@ static int run_port_counters(struct oh_core *core, struct oh_command *command)
 	struct oh_port                  *port = oh_command_port(core, command);
 	struct oh_port_counters         *out = &command->of.port_counters;
 	const struct oh_listen_counters *heard;
+	uint32_t                         rate_hz, clock_hz;
 
 	if (port == NULL)
 		return -ENOENT;
 	heard = &port->listen.counters;
+	rate_hz = oh_codec_rate_hz(port->listen.decoder.codec);
+	clock_hz = oh_codec_clock_hz(port->listen.decoder.codec);
 	*out = port->counters;
 	out->late = heard->late;
 	out->lost = heard->lost;
 	out->duplicate = heard->duplicate;
 	out->reordered = heard->reordered;
-	out->concealed = heard->concealed_samples;
-	out->missing = heard->missing_samples;
+	out->concealed = heard->concealed_samples * 8000u / rate_hz;
+	out->missing = heard->missing_samples * 8000u / rate_hz;
 	out->bad += heard->bad;
-	out->jitter_ms = port->have_source ? oh_rtcp_jitter(&port->source) / 8.0 : 0.0;
+	out->jitter_ms = port->have_source ? oh_rtcp_jitter(&port->source) * 1000.0 / clock_hz : 0.0;
 	return 0;
 }
 
@@ -331,16 +324,41 @@ int oh_port_close(struct oh_core *core, uint32_t port)
 	return oh_command_do(core, oh_command_new(run_close, port));
 }
 
+/* Here is what was taken, or what it replaced, afterwards. */
+static int point(struct oh_core *core, uint32_t port, const struct oh_remote *remote, struct oh_codecs *codecs)
+{
+	struct oh_command *command = oh_command_new(run_remote, port);
+
+	if (command != NULL) {
+		command->of.remote = *remote;
+		command->thing = codecs;
+	}
+	return oh_command_do(core, command);
+}
+
 int oh_port_remote(struct oh_core *core, uint32_t port, const struct oh_remote *remote)
 {
-	struct oh_command *command;
+	struct oh_codecs codecs = {.playout = NULL};
+	int              error;
 
-	if (remote->packet_ms == 0 || remote->packet_ms % 10u != 0 || remote->packet_ms > 60 || remote->packet_ms == 50)
+	if (!oh_encoder_takes_ms(remote->codec, remote->packet_ms) ||
+	    (remote->digits_rate_hz != 8000 && remote->digits_rate_hz != 48000))
 		return -EINVAL;
-	command = oh_command_new(run_remote, port);
-	if (command != NULL)
-		command->of.remote = *remote;
-	return oh_command_do(core, command);
+	error = oh_encoder_open(&codecs.encoder, remote->codec, remote->dtx);
+	if (error < 0)
+		return error;
+	error = oh_decoder_open(&codecs.decoder, remote->codec);
+	if (error == 0) {
+		error = point(core, port, remote, &codecs);
+		if (error == -EAGAIN) /* it is in a room, and what it hears is another codec's from here on */
+			error = oh_playout_open(&codecs.playout, remote->codec, port);
+		if (error == 0 && codecs.playout != NULL)
+			error = point(core, port, remote, &codecs);
+	}
+	oh_playout_close(codecs.playout);
+	oh_decoder_close(&codecs.decoder);
+	oh_encoder_close(&codecs.encoder);
+	return error;
 }
 
 int oh_port_bind(struct oh_core *core, uint32_t port, uint32_t segment, uint32_t slot, uint32_t *epoch)
@@ -357,20 +375,6 @@ int oh_port_bind(struct oh_core *core, uint32_t port, uint32_t segment, uint32_t
 int oh_port_unbind(struct oh_core *core, uint32_t port)
 {
 	return oh_command_do(core, oh_command_new(run_unbind, port));
-}
-
-int oh_port_bridge(struct oh_core *core, uint32_t port, uint32_t other)
-{
-	struct oh_command *command = oh_command_new(run_bridge, port);
-
-	if (command != NULL)
-		command->a = other;
-	return oh_command_do(core, command);
-}
-
-int oh_port_unbridge(struct oh_core *core, uint32_t port)
-{
-	return oh_command_do(core, oh_command_new(run_unbridge, port));
 }
 
 int oh_port_play(struct oh_core *core, uint32_t port, uint32_t prompt, bool loop, uint32_t *play)
@@ -417,10 +421,15 @@ int oh_port_send_digits(struct oh_core *core, uint32_t port, const char *digits,
 
 int oh_port_record(struct oh_core *core, uint32_t port, const char *caller_path, const char *agent_path)
 {
-	struct oh_command   *command = oh_command_new(run_record, port);
+	struct oh_command   *command;
 	struct oh_recording *recording = NULL;
-	int                  error = command == NULL ? -ENOMEM : oh_recording_open(&recording, caller_path, agent_path);
+	uint32_t             rate_hz = 0;
+	int                  error = ask_number(core, oh_command_new(run_rate, port), &rate_hz);
 
+	if (error < 0)
+		return error;
+	command = oh_command_new(run_record, port);
+	error = command == NULL ? -ENOMEM : oh_recording_open(&recording, caller_path, agent_path, rate_hz);
 	if (error < 0) {
 		oh_command_free(command);
 		return error;

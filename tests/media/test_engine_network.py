@@ -442,7 +442,9 @@ def test_a_closed_port_says_so(core: MediaCore, pair: tuple[Port, Port]) -> None
 def test_signalling_that_makes_no_sense_is_refused_in_words(core: MediaCore) -> None:
     port = core.open("call 7")
     for remote, words in (
-        (Remote(("127.0.0.1", 9), "opus", 0), "codec 'opus'"),  # type: ignore[arg-type]
+        (Remote(("127.0.0.1", 9), "g729", 18), "codec 'g729'"),  # type: ignore[arg-type]
+        (Remote(("127.0.0.1", 9), "opus", 96, packet_ms=30), "no packets of 30 ms"),
+        (Remote(("127.0.0.1", 9), "opus", 96, 97, digits_rate_hz=16_000), "16000 Hz"),
         (Remote(("127.0.0.1", 9), "ulaw", 0, packet_ms=25), "25 ms"),
         (Remote(("127.0.0.1", 0), "ulaw", 0), "no address"),
         (Remote(("127.0.0.1", 9), "ulaw", 128), "payload type 128"),

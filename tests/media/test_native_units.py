@@ -53,7 +53,9 @@ def test_every_unit_passes_its_tests_under_the_sanitizers(sanitized_units: Path)
     run("ctest", "--test-dir", BUILD, "--output-on-failure", timeout_s=300)
 
 
-@pytest.mark.parametrize("unit", ["rtp", "rtcp", "listen", "demux", "srtp"])
+@pytest.mark.parametrize("unit", ["rtp", "rtcp", "listen", "opus", "demux", "srtp"])
 def test_a_unit_survives_mutated_input_under_the_sanitizers(sanitized_units: Path, unit: str) -> None:
-    said = run(sanitized_units / "fuzz" / f"fuzz_{unit}_standalone", "-n", str(FUZZ_RUNS), timeout_s=300)
+    program = sanitized_units / "fuzz" / f"fuzz_{unit}_standalone"
+    corpus = sorted((REPOSITORY / "native" / "fuzz" / "corpus" / unit).glob("*"))
+    said = run(program, "-n", str(FUZZ_RUNS), *corpus, timeout_s=300)
     assert said.startswith(f"{FUZZ_RUNS} runs")

@@ -27,6 +27,7 @@ from offhook.media.events import (
     Talk,
 )
 from offhook.media.port import Codec, Datagram, Keys, Port, Remote, Segment, Suite
+from offhook.media.room import Heard, Room
 from offhook.media.slots import SlotSegment
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Datagram",
     "Digit",
     "DigitsSent",
+    "Heard",
     "Keys",
     "MediaBack",
     "MediaCore",
@@ -49,6 +51,7 @@ __all__ = [
     "RecordFailed",
     "RecordResumed",
     "Remote",
+    "Room",
     "Segment",
     "SlotSegment",
     "Suite",

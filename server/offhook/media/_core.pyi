@@ -5,6 +5,13 @@ Ports, prompts and segments are numbers. Every call that the core refuses raises
 
 from typing import final
 
+ULAW: int
+ALAW: int
+OPUS: int
+HEARD_BY_ALL: int
+HEARD_BY_NOBODY: int
+HEARD_BY_LINE: int
+HEARD_BY_SLOT: int
 DIGIT: int
 DIGITS_SENT: int
 PROMPT_DONE: int
@@ -41,13 +48,15 @@ class Core:
         host: str,
         rtp_port: int,
         rtcp_port: int,
-        alaw: int,
+        codec: int,
         payload_type: int,
         digits_payload_type: int,
+        digits_rate_hz: int,
         packet_ms: int,
         send: bool,
         receive: bool,
         rtcp_mux: bool,
+        dtx: bool,
         secure: bool,
         /,
     ) -> None: ...
@@ -59,7 +68,11 @@ class Core:
     def bind(self, port: int, segment: int, slot: int, /) -> int: ...
     def unbind(self, port: int, /) -> None: ...
     def bridge(self, port: int, other: int, /) -> None: ...
-    def unbridge(self, port: int, /) -> None: ...
+    def leave(self, port: int, /) -> None: ...
+    def room(self) -> int: ...
+    def close_room(self, room: int, /) -> None: ...
+    def enter(self, room: int, port: int, heard: int, by: int, /) -> None: ...
+    def heard(self, port: int, heard: int, by: int, /) -> None: ...
     def play(self, port: int, prompt: int, loop: bool, /) -> int: ...
     def stop(self, port: int, /) -> None: ...
     def flush(self, port: int, /) -> int: ...

@@ -16,8 +16,10 @@ from offhook.media import _core
 from offhook.media.counters import PortCounters
 from offhook.media.errors import MediaError
 
-Codec = Literal["ulaw", "alaw"]
+Codec = Literal["ulaw", "alaw", "opus"]
+CODECS: dict[Codec, int] = {"ulaw": _core.ULAW, "alaw": _core.ALAW, "opus": _core.OPUS}
 PACKET_TIMES_MS = (10, 20, 30, 40, 60)
+DIGITS_RATES_HZ = (8_000, 48_000)
 DATAGRAM_BYTES = 1_500
 
 Suite = Literal["AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32", "AEAD_AES_128_GCM", "AEAD_AES_256_GCM"]
@@ -38,12 +40,13 @@ class Remote:
     """IPv4 address and RTP port. Packets are taken from this IP address whatever their port; from another one only
     after four in sequence of one stream, and only until this one speaks."""
     codec: Codec
+    """ulaw and alaw (G.711) carry 8 kHz, opus 16 kHz (RFC 7587; its RTP clock is 48 kHz whatever it carries)."""
     payload_type: int
-    """0 for ulaw, 8 for alaw, as a rule."""
+    """0 for ulaw, 8 for alaw, 96 to 127 for opus, as a rule."""
     digits_payload_type: int | None = None
     """Of telephone-event (RFC 4733); None: none were agreed."""
     packet_ms: int = 20
-    """Length of the packets we send: 10, 20, 30, 40 or 60. What comes in may be of any length."""
+    """Length of the packets we send: 10, 20, 30 (not in opus), 40 or 60. What comes in may be of any length."""
     send: bool = True
     """False while the far end holds us (it said `sendonly` or `inactive`). Playing waits, and a bound slot hears
     nothing, not even silence; the media clock goes on."""
@@ -53,6 +56,11 @@ class Remote:
     """RTCP on the RTP port (RFC 5761)."""
     rtcp_port: int | None = None
     """The far end's RTCP port where it is not the next one (RFC 3605)."""
+    digits_rate_hz: int = 8_000
+    """The clock agreed for telephone-event: 8000, or 48000 beside opus."""
+    dtx: bool = False
+    """Opus alone: send next to nothing while nothing is said. Off, because gaps in what leaves make some networks and
+    telephones think that the call is over."""
     secure: bool = False
     """SRTP and SRTCP (RFC 3711) with the keys of `Port.keys`, and nothing else: until there are keys nothing is taken,
     and nothing sent, as on hold."""
@@ -131,10 +139,14 @@ class Port:
     def remote(self, remote: Remote) -> None:
         """Send to this far end from now on, and take packets from it. Signalling spoke anew: what was learned of
         another address is forgotten. Raises MediaError where a value makes no sense."""
-        if remote.codec not in ("ulaw", "alaw"):
-            raise self._refused(f"codec {remote.codec!r} is not known: it is 'ulaw' or 'alaw'")
+        if remote.codec not in CODECS:
+            raise self._refused(f"codec {remote.codec!r} is not known: it is 'ulaw', 'alaw' or 'opus'")
         if remote.packet_ms not in PACKET_TIMES_MS:
             raise self._refused(f"a packet of {remote.packet_ms} ms cannot be sent: it is 10, 20, 30, 40 or 60 ms")
+        if remote.codec == "opus" and remote.packet_ms == 30:
+            raise self._refused("opus has no packets of 30 ms: they are 10, 20, 40 or 60 ms")
+        if remote.digits_rate_hz not in DIGITS_RATES_HZ:
+            raise self._refused(f"telephone-event has no clock of {remote.digits_rate_hz} Hz here: 8000 or 48000")
         for what, number in (("payload type", remote.payload_type), ("digits", remote.digits_payload_type)):
             if number is not None and not 0 <= number <= 127:
                 raise self._refused(f"{what} {number} is no RTP payload type: it is 0 to 127")
@@ -147,13 +159,15 @@ class Port:
             host,
             rtp_port,
             rtcp_port if rtcp_port < 65_536 else 0,
-            1 if remote.codec == "alaw" else 0,
+            CODECS[remote.codec],
             remote.payload_type,
             -1 if remote.digits_payload_type is None else remote.digits_payload_type,
+            remote.digits_rate_hz,
             remote.packet_ms,
             remote.send,
             remote.receive,
             remote.rtcp_mux,
+            remote.dtx,
             remote.secure,
         )
 
@@ -215,16 +229,16 @@ class Port:
         self._live().unbind(self.number)
 
     def bridge(self, other: Port) -> None:
-        """Let both far ends hear each other, through a playout queue of 60 ms. A bridge that either port had is
-        undone."""
+        """Let both far ends hear each other, through playout buffers that adapt to each line. A bridge or room that
+        either port was in is left."""
         if other is self:
             raise self._refused("cannot be bridged to itself")
         other._live()
         self._live().bridge(self.number, other.number)
 
     def unbridge(self) -> None:
-        """Undo the bridge; without one this does nothing."""
-        self._live().unbridge(self.number)
+        """Undo the bridge, or leave the room; without either this does nothing."""
+        self._live().leave(self.number)
 
     # --- what it says
 
@@ -255,7 +269,8 @@ class Port:
     # --- recording
 
     def record(self, caller: str | os.PathLike[str], agent: str | os.PathLike[str]) -> None:
-        """Write two tracks (8 kHz, mono, 16 bit, WAV) while the port lives: what came in, and what went out.
+        """Write two tracks (WAV, mono, 16 bit) while the port lives: what came in, and what went out. Both have the
+        rate that the port's codec has now, 8 or 16 kHz, and keep it whatever signalling says later.
 
         Sample 0 of both is media clock zero, whenever recording starts. A packet's samples end in `caller` where it
         arrived and begin in `agent` where it left, so that the distance between the two is the response time as the
