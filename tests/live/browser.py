@@ -22,7 +22,6 @@ PHONE, SMALL_PHONE, DESKTOP = (390, 844), (320, 568), (1280, 800)
 
 QUIET = [
     "--headless=new",
-    "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",

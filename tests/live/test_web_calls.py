@@ -11,7 +11,7 @@ from loadtest.served import Served
 from websockets.exceptions import InvalidStatus
 
 from offhook.calls.folds import summary
-from offhook.calls.timeline import AgentJoined, CallMoved, KeyPressed
+from offhook.calls.timeline import AgentJoined, CallAnswered, CallMoved, KeyPressed
 from tests.live.pagecaller import PageCaller, page
 from tests.live.watching import Live, assert_untroubled, live, over
 from tests.peers.browser import tone
@@ -30,7 +30,7 @@ async def with_the_agent(server: Served, name: str) -> Live:
     return call
 
 
-@pytest.mark.parametrize("codec", ["PCMU", "PCMA"])
+@pytest.mark.parametrize("codec", ["opus", "PCMU", "PCMA"])
 async def test_a_browser_calls_is_greeted_heard_and_answered(echo: Served, codec: str) -> None:
     name = f"web-{codec}"
     async with page(echo, codec) as caller:
@@ -44,6 +44,8 @@ async def test_a_browser_calls_is_greeted_heard_and_answered(echo: Served, codec
     kept = await over(echo, name)
     assert (kept.ended.by, kept.ended.cause) == ("caller", "the caller hung up")
     assert summary(kept.entries).trunk == "web" and summary(kept.entries).answered
+    (answered,) = kept.of(CallAnswered)
+    assert answered.event == CallAnswered({"opus": "opus", "PCMU": "ulaw", "PCMA": "alaw"}[codec], 20)
     assert_untroubled(echo)
 
 
