@@ -128,7 +128,7 @@ tools() {
 # The telephones and the browser that the tests call with, none of them ours. Tests that miss one say so and are skipped.
 peers() {
 	local missing
-	missing=$(lacking sip-tester baresip-core linphone-cli chromium espeak-ng flite openssl)
+	missing=$(lacking sip-tester baresip-core linphone-cli kamailio rtpengine-daemon coturn npm chromium espeak-ng flite openssl)
 	[ -n "$missing" ] || return 0
 	if may_install; then
 		# shellcheck disable=SC2086

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ def tone_ms(track: Path, hz: float) -> float:
 class Desk:
     """Make it with `desk`."""
 
-    def __init__(self, core: MediaCore, folder: Path, srtp: Srtp) -> None:
+    def __init__(self, core: MediaCore, folder: Path, srtp: Srtp, asks: bool) -> None:
         self.core, self.folder = core, folder
         self.came: asyncio.Queue[SipLeg] = asyncio.Queue()
         self.events: asyncio.Queue[LegEvent] = asyncio.Queue()
@@ -51,9 +52,9 @@ class Desk:
         self._tone = core.load_prompt(tone(OURS_HZ, 1.0), RATE_HZ)
         self._identity = DtlsIdentity(Certificate.make())
         certificate, key = self_signed(folder, "127.0.0.1")
-        trunk = Trunk(
-            "phones", ("127.0.0.0/8",), realm="offhook", users={"alice": "wonder"}, srtp=srtp, digest=("MD5",)
-        )
+        trunk = Trunk("phones", ("127.0.0.0/8",), srtp=srtp, digest=("MD5",))
+        if asks:
+            trunk = replace(trunk, realm="offhook", users={"alice": "wonder"})
         self.sip = SipEndpoint(
             SipSettings(
                 bind=("127.0.0.1", 0), tls_port=0, transports=frozenset({"udp", "tls"}), trunks=(trunk,),
@@ -98,10 +99,11 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(folder: Path, srtp: Srtp = Srtp.OFFERED) -> AsyncIterator[Desk]:
-    """Our end on free ports, while the block runs. In `folder`: its certificate, and the tracks of the call."""
+async def desk(folder: Path, srtp: Srtp = Srtp.OFFERED, asks: bool = True) -> AsyncIterator[Desk]:
+    """Our end on free ports, while the block runs. In `folder`: its certificate, and the tracks of the call. `asks`:
+    callers must prove that they are alice."""
     with MediaCore(ports=(24000, 25999)) as core:
-        made = Desk(core, folder, srtp)
+        made = Desk(core, folder, srtp, asks)
         await made.sip.start()
         loop = asyncio.get_running_loop()
         loop.add_reader(core.fileno(), made.on_media)

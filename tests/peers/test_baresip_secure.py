@@ -16,7 +16,7 @@ import soundfile
 from offhook.calls.channel import Gone, Held, Resumed
 from offhook.calls.sipleg import CODECS
 from offhook.sip import Cause, Srtp
-from tests.peers.baresip import MODULES, Baresip
+from tests.peers.baresip import MODULES, Baresip, heard_in
 from tests.peers.desk import LIMIT_S, OURS_HZ, THEIRS_HZ, Desk, desk, talked, tone, tone_ms, until
 
 pytestmark = [
@@ -47,12 +47,6 @@ async def telephone(desk: Desk, folder: Path, account: str, codec: str = "PCMU/8
         await asyncio.to_thread(phone.close)
 
 
-def heard_by_baresip(folder: Path) -> Path:
-    """What its module sndfile wrote down."""
-    (written,) = folder.glob("dump-*-dec.wav")
-    return written
-
-
 @pytest.mark.parametrize(("account", "codec"), [("srtp-mand", "PCMU/8000/1"), ("srtp", "opus/48000/2")])
 async def test_baresip_calls_over_tls_and_both_hear_each_other_over_srtp(
     tmp_path: Path, account: str, codec: str
@@ -79,7 +73,7 @@ async def test_baresip_calls_over_tls_and_both_hear_each_other_over_srtp(
         leg.close()
     assert counters.unauthentic == 0
     # Once held, this baresip writes down nothing more of what it hears.
-    assert tone_ms(heard_by_baresip(tmp_path), OURS_HZ) >= 1500, "baresip did not hear us"
+    assert tone_ms(heard_in(tmp_path), OURS_HZ) >= 1500, "baresip did not hear us"
     assert tone_ms(tmp_path / "caller.wav", THEIRS_HZ) >= 3000, "we did not hear baresip before and after it held us"
 
 
@@ -96,7 +90,7 @@ async def test_baresip_registers_over_tls_and_is_rung_down_its_own_connection(tm
         leg.hang_up("enough")
         await asyncio.to_thread(phone.wait, "CALL_CLOSED", LIMIT_S)
         leg.close()
-    assert tone_ms(heard_by_baresip(tmp_path), OURS_HZ) >= 1500, "baresip did not hear us"
+    assert tone_ms(heard_in(tmp_path), OURS_HZ) >= 1500, "baresip did not hear us"
     assert tone_ms(tmp_path / "caller.wav", THEIRS_HZ) >= 1500, "we did not hear baresip"
 
 
