@@ -12,6 +12,8 @@ from pathlib import Path
 
 from loadtest.served import free_port
 
+from tests.peers.processes import running
+
 KAMAILIO, KAMCMD = shutil.which("kamailio") or "/usr/sbin/kamailio", shutil.which("kamcmd") or "/usr/sbin/kamcmd"
 RTPENGINE = shutil.which("rtpengine")
 MISSING = [name for name, path in (("kamailio", KAMAILIO), ("kamcmd", KAMCMD)) if not Path(path).exists()]
@@ -137,22 +139,3 @@ async def kamailio(folder: Path, server: int, to_server: str, to_callers: str) -
     route = [KAMAILIO, "-f", folder / "kamailio.cfg", "-DD", "-w", folder, "-Y", folder, "-m", "32", "-M", "8"]
     async with running(relay, proxy.media_log), running(route, proxy.log):
         yield proxy
-
-
-@contextlib.asynccontextmanager
-async def running(command: list[str | Path], log: Path) -> AsyncIterator[None]:
-    """A process while the block runs, ended by its id; it is held that it lived so long."""
-    with log.open("wb") as said:
-        process = await asyncio.create_subprocess_exec(*command, stdout=said, stderr=said)
-    try:
-        yield
-        lived = process.returncode is None
-        assert lived, f"{command[0]} ended by itself:\n{await asyncio.to_thread(log.read_text)}"
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            try:
-                await asyncio.wait_for(process.wait(), 10.0)
-            except TimeoutError:
-                process.kill()
-                await process.wait()
