@@ -8,10 +8,11 @@
  *
  * The media clock of a port counts 8 kHz samples since the port opened, on CLOCK_MONOTONIC. It is the clock of
  * everything a port reports and of both its tracks. Its audio runs at its codec's rate, 8 or 16 kHz (oh_codec.h), and is
- * resampled only where something of the other rate meets it: a slot (always 16 kHz), a bridged peer, a track.
+ * resampled only where something of the other rate meets it: a slot (always 16 kHz), a room, a track.
  *
- *   Listening path: socket -> latch -> oh_listen (decodes) -> slot's listen ring, bridged peer, caller track
- *   Playing path:   digits, else prompt, else bridged peer, else slot's play ring, else comfort noise -> socket
+ *   Listening path: socket -> latch -> oh_listen (decodes) -> slot's listen ring, caller track
+ *   Bridge path:    socket -> latch -> oh_playout (decodes) -> room's mix -> all others in the room
+ *   Playing path:   digits, else prompt, else room's mix, else slot's play ring, else comfort noise -> socket
  *
  * One packet leaves a sending port at each of its times on the absolute clock, whatever there is to say (with `dtx`, and
  * Opus, next to none while there is nothing); RTP timestamps are the media clock, in the codec's ticks, plus a random
@@ -279,10 +280,30 @@ int oh_port_bind(struct oh_core *core, uint32_t port, uint32_t segment, uint32_t
 /* Leave the slot; 0 also without one. */
 int oh_port_unbind(struct oh_core *core, uint32_t port);
 
-/* Let two ports hear each other; bridges either had are undone. -EINVAL where both are one. */
+/* Let two ports hear each other, in a room of their own; the rooms either was in are left. -EINVAL where both are one. */
 int oh_port_bridge(struct oh_core *core, uint32_t port, uint32_t other);
-/* Undo the bridge of both; 0 also without one. */
-int oh_port_unbridge(struct oh_core *core, uint32_t port);
+
+/*
+ * A room: each port in it hears all the others, mixed, through playout buffers that adapt to each line (oh_playout.h),
+ * instead of its slot alone. Its slot, where it is bound to one, is a party too: heard by all, hearing all.
+ */
+int oh_core_room(struct oh_core *core, uint32_t *room);
+/* All leave, and it is gone. 0 also where it is not known. */
+int oh_core_close_room(struct oh_core *core, uint32_t room);
+
+enum oh_heard_by {          /* who hears what a port's far end says; it hears all others in each case */
+	OH_HEARD_BY_ALL,    /* a party; of a supervisor: barging in */
+	OH_HEARD_BY_NOBODY, /* of a supervisor: listening */
+	OH_HEARD_BY_LINE,   /* the far end of port `by` alone: a whisper to a person ... */
+	OH_HEARD_BY_SLOT    /* ... or its slot alone: to an AI agent */
+};
+
+/* Come into a room, out of any other. -ENOENT: no such room; -ENOSPC: it holds OH_ROOM_VOICES voices, slots counted. */
+int oh_port_enter(struct oh_core *core, uint32_t port, uint32_t room, enum oh_heard_by heard, uint32_t by);
+/* Leave the room, or the bridge; 0 also in none. */
+int oh_port_leave_rooms(struct oh_core *core, uint32_t port);
+/* Be heard by others from now on. -ENOTCONN: in no room. */
+int oh_port_heard(struct oh_core *core, uint32_t port, enum oh_heard_by heard, uint32_t by);
 
 /* Play a prompt; `*play` numbers this playing. -ERANGE: no such prompt. */
 int oh_port_play(struct oh_core *core, uint32_t port, uint32_t prompt, bool loop, uint32_t *play);

@@ -517,6 +517,57 @@ static PyObject *core_bridge(PyObject *object, PyObject *args)
 	Py_RETURN_NONE;
 }
 
+static PyObject *core_room(PyObject *object, PyObject *unused)
+{
+	uint32_t room = 0;
+	int      error;
+
+	(void)unused;
+	RUN((Core *)object, error, oh_core_room(core, &room));
+	return error < 0 ? refused("room", 0, error) : PyLong_FromUnsignedLong(room);
+}
+
+static PyObject *core_close_room(PyObject *object, PyObject *args)
+{
+	unsigned int room;
+	int          error;
+
+	if (!PyArg_ParseTuple(args, "I", &room))
+		return NULL;
+	if (((Core *)object)->core == NULL) /* the core closed it */
+		Py_RETURN_NONE;
+	RUN((Core *)object, error, oh_core_close_room(core, room));
+	if (error < 0 && error != -ESHUTDOWN)
+		return refused("close_room", 0, error);
+	Py_RETURN_NONE;
+}
+
+static PyObject *core_enter(PyObject *object, PyObject *args)
+{
+	unsigned int room, port, heard, by;
+	int          error;
+
+	if (!PyArg_ParseTuple(args, "IIII", &room, &port, &heard, &by))
+		return NULL;
+	RUN((Core *)object, error, oh_port_enter(core, port, room, (enum oh_heard_by)heard, by));
+	if (error < 0)
+		return refused("enter", port, error);
+	Py_RETURN_NONE;
+}
+
+static PyObject *core_heard(PyObject *object, PyObject *args)
+{
+	unsigned int port, heard, by;
+	int          error;
+
+	if (!PyArg_ParseTuple(args, "III", &port, &heard, &by))
+		return NULL;
+	RUN((Core *)object, error, oh_port_heard(core, port, (enum oh_heard_by)heard, by));
+	if (error < 0)
+		return refused("heard", port, error);
+	Py_RETURN_NONE;
+}
+
 /* Methods that take a port and answer nothing. */
 #define PLAIN(name, function)                                                                                          \
 	static PyObject *core_##name(PyObject *object, PyObject *args)                                                 \
@@ -534,7 +585,7 @@ static PyObject *core_bridge(PyObject *object, PyObject *args)
 
 PLAIN(forget_keys, forget_keys)
 PLAIN(unbind, oh_port_unbind)
-PLAIN(unbridge, oh_port_unbridge)
+PLAIN(leave, oh_port_leave_rooms)
 PLAIN(stop, oh_port_stop)
 PLAIN(stop_recording, oh_port_stop_recording)
 
@@ -583,7 +634,11 @@ static PyMethodDef core_methods[] = {
         {"bind", core_bind, METH_VARARGS, "Bind to a slot; the epoch."},
         {"unbind", core_unbind, METH_VARARGS, "Leave the slot."},
         {"bridge", core_bridge, METH_VARARGS, "Let two ports hear each other."},
-        {"unbridge", core_unbridge, METH_VARARGS, "Undo the bridge."},
+        {"room", core_room, METH_NOARGS, "Make a room: its number."},
+        {"close_room", core_close_room, METH_VARARGS, "Close a room."},
+        {"enter", core_enter, METH_VARARGS, "Bring a port into a room."},
+        {"leave", core_leave, METH_VARARGS, "Leave the room or the bridge."},
+        {"heard", core_heard, METH_VARARGS, "Who hears a port."},
         {"play", core_play, METH_VARARGS, "Play a prompt; the number of this playing."},
         {"stop", core_stop, METH_VARARGS, "Cut the prompt."},
         {"flush", core_flush, METH_VARARGS, "Cut what the slot said; the samples played."},
@@ -627,6 +682,10 @@ static int add_constants(PyObject *module)
 	        {"ULAW", OH_CODEC_ULAW},
 	        {"ALAW", OH_CODEC_ALAW},
 	        {"OPUS", OH_CODEC_OPUS},
+	        {"HEARD_BY_ALL", OH_HEARD_BY_ALL},
+	        {"HEARD_BY_NOBODY", OH_HEARD_BY_NOBODY},
+	        {"HEARD_BY_LINE", OH_HEARD_BY_LINE},
+	        {"HEARD_BY_SLOT", OH_HEARD_BY_SLOT},
 	        {"DIGIT", OH_EVENT_DIGIT},
 	        {"DIGITS_SENT", OH_EVENT_DIGITS_SENT},
 	        {"PROMPT_DONE", OH_EVENT_PROMPT_DONE},

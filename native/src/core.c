@@ -259,6 +259,7 @@ static void close_all(struct oh_core *core)
 		if (core->ports[i] != NULL)
 			oh_port_leave(core, core->ports[i]);
 	}
+	oh_rooms_drop(core);
 	while (!oh_recording_flush_closing(core)) {
 		oh_disk_wake(core);
 		(void)nanosleep(&moment, NULL);
@@ -396,6 +397,7 @@ int oh_core_start(struct oh_core **core, const struct oh_core_config *config)
 	made->armed_ns = NEVER;
 	made->next_port = 1;
 	made->next_prompt = 1;
+	made->next_room = 1;
 	if (getrandom(&made->random, sizeof(made->random), 0) != (ssize_t)sizeof(made->random) ||
 	    getrandom(&name, sizeof(name), 0) != (ssize_t)sizeof(name)) {
 		free_core(made);

@@ -24,8 +24,10 @@
 #include "oh_emodel.h"
 #include "oh_latch.h"
 #include "oh_listen.h"
+#include "oh_playout.h"
 #include "oh_resample.h"
 #include "oh_ring.h"
+#include "oh_room.h"
 #include "oh_rtcp.h"
 #include "oh_rtp.h"
 #include "oh_slots.h"
@@ -45,9 +47,7 @@
 #define OH_FADE           80u                       /* a cut fades over 5 ms at 16 kHz */
 #define OH_PROMPT_FADE    40u                       /* and 5 ms at 8 kHz */
 #define OH_STARVE_LIMIT   16000u                    /* 1 s at 16 kHz: an utterance that starves for longer is over */
-#define OH_BRIDGE_RING    4096u                     /* samples; a power of two */
-#define OH_BRIDGE_TARGET_MS 60u                     /* waits in a bridge's queue */
-#define OH_BRIDGE_MOST_MS 160u                      /* then back to the target */
+#define OH_ASIDE          4096u                     /* samples; a power of two: of what a slot hears besides its line */
 #define OH_FADE_IN_MS     5u                        /* of the first packet in a codec of another rate */
 #define OH_BLOCK          800u                      /* samples of a track handed to the disk at a time: 100 or 50 ms */
 #define OH_DISK_RING      16384u                    /* blocks, 27 MB: 800 ms of a thousand recordings at 8 kHz */
@@ -107,8 +107,9 @@ struct oh_command {
 /* What a port codes and decodes by, as it is handed over: made in the asking thread, and what was there before is given
  * back to that thread to be freed. */
 struct oh_codecs {
-	struct oh_encoder encoder;
-	struct oh_decoder decoder;
+	struct oh_encoder  encoder;
+	struct oh_decoder  decoder;
+	struct oh_playout *playout; /* NULL, until it is known that the port is in a room */
 };
 
 /* --- recordings: disk.c */
@@ -182,13 +183,34 @@ struct oh_voice {                        /* a port's end of a slot: slots.c */
 	struct oh_up        up;
 };
 
-struct oh_bridge {                       /* what the peer says, on its way to this port: play.c */
-	struct oh_port *peer;            /* NULL: not bridged */
-	int16_t         queue[OH_BRIDGE_RING];
-	uint64_t        written, read;
-	bool            playing;         /* false while it fills up to the target */
-	struct oh_up    up;              /* where the peer's rate is another one */
-	struct oh_down  down;
+struct oh_seat {                         /* a port's place in a room: seat.c */
+	struct oh_room_entry *entry;
+	struct oh_playout    *playout;   /* what its line says, in time */
+	enum oh_codec         codec;     /* of that */
+	bool                  known_ssrc;
+	uint32_t              ssrc;      /* of its newest packet */
+	uint32_t              line;      /* its line's number as a voice of the room */
+	bool                  has_slot;  /* its slot is a voice too: */
+	uint32_t              slot;
+	enum oh_heard_by      heard;     /* who hears its line */
+	uint32_t              target;    /* the port that alone does */
+	struct oh_up          line_up;   /* its line, where the room is wider */
+	struct oh_down        slot_down; /* its slot, where the room is narrower */
+	struct oh_down        mix_down;  /* the mix, where the room is wider than what it says */
+	struct oh_up          aside_up;  /* the mix for its slot, where the room is narrower */
+	int16_t               aside[OH_ASIDE]; /* what its slot hears besides its line, at 16 kHz */
+	uint64_t              aside_written, aside_read;
+	bool                  aside_on;  /* it does not run dry */
+};
+
+struct oh_room_entry {                   /* a room and who is in it */
+	struct oh_room_entry *next;
+	struct oh_room       *room;
+	uint32_t              number;
+	bool                  fleeting;  /* a bridge: ends with the first that leaves */
+	int64_t               now_ns;    /* of the one who asks for sound */
+	uint32_t              count;
+	struct oh_port       *ports[OH_ROOM_VOICES];
 };
 
 struct oh_playing {                      /* a prompt being played: prompt.c */
@@ -255,6 +277,7 @@ struct oh_port {
 	uint8_t                  hears_pt;       /* payload type of what it decodes */
 	bool                     recodes;        /* from the first packet of the new payload type on it decodes by `coming` */
 	struct oh_decoder        coming;         /* or, afterwards, what it decoded by before */
+	struct oh_playout       *coming_playout; /* likewise, of its seat */
 	struct oh_digits_in      digits_in;
 	uint32_t                 digits_ssrc;    /* whose presses it knows; seldom another than the voice's */
 	int64_t                  packet_free_ns; /* flood(): what is spent of the packets ... */
@@ -263,7 +286,7 @@ struct oh_port {
 	int64_t                  now_ns;         /* of the packet or tick being worked on */
 
 	struct oh_voice          voice;
-	struct oh_bridge         bridge;
+	struct oh_seat          *seat;           /* NULL: in no room */
 	struct oh_playing        playing;
 	struct oh_digits_out     digits_out;
 	bool                     pressing;
@@ -347,6 +370,8 @@ struct oh_core {
 	int64_t                       armed_ns;  /* what the timer is set to */
 	struct oh_port               *draining;
 	int64_t                       drain_look_ns; /* when they are looked at next */
+	struct oh_room_entry         *rooms;
+	uint32_t                      next_room;
 	struct oh_prompt             *prompts;
 	_Atomic(struct oh_prompt *)   spent;     /* prompts for the disk thread to free */
 	uint32_t                      next_prompt;
@@ -430,6 +455,7 @@ void oh_digit_heard(struct oh_port *port, const struct oh_digit *digit);
 
 /* quality.c */
 void oh_quality_heard(struct oh_port *port, const struct oh_rtp *rtp, bool late); /* a packet that counts */
+uint64_t oh_quality_late(const struct oh_port *port); /* packets that came too late for whoever listens */
 void oh_quality_told(struct oh_port *port, const struct oh_rtcp *rtcp);           /* the far end reported */
 void oh_quality_begin(struct oh_port *port); /* signalling spoke for the first time */
 void oh_quality_tick(struct oh_port *port);
@@ -443,9 +469,26 @@ void oh_hear_tick(struct oh_port *port, uint32_t samples);
 /* play.c */
 void oh_play_packet(struct oh_port *port, int64_t due_ns);
 void oh_play_rate(struct oh_port *port, uint32_t before_hz); /* the encoder's rate was this, and is another one */
-void oh_bridge_join(struct oh_port *one, struct oh_port *other);
-void oh_bridge_leave(struct oh_port *port);
-void oh_bridge_push(struct oh_port *to, const int16_t *pcm, size_t n, uint32_t rate_hz);
+
+/* rooms.c */
+void oh_port_leave_room(struct oh_port *port); /* also where it is in none */
+void oh_rooms_drop(struct oh_core *core);
+
+/* seat.c */
+int  oh_seat_make(struct oh_seat **seat, enum oh_codec codec, uint32_t seed); /* any thread */
+void oh_seat_free(struct oh_seat *seat);                                      /* of nobody; NULL is fine */
+int  oh_seat_take(struct oh_port *port, struct oh_room_entry *entry, struct oh_seat *seat); /* 0, or -ENOSPC */
+void oh_seat_leave(struct oh_port *port);
+void oh_seat_slot_came(struct oh_port *port); /* it was bound to a slot; in a room or not */
+void oh_seat_slot_goes(struct oh_port *port);
+void oh_seat_heard(struct oh_port *port, enum oh_heard_by heard, uint32_t target);
+void oh_seat_rate(struct oh_port *port); /* what it says has another rate from here on; in a room or not */
+/* What it hears is of another codec from here on, with a playout buffer for that; the one before. In a room. */
+struct oh_playout *oh_seat_recode(struct oh_port *port, struct oh_playout *playout, enum oh_codec codec);
+void oh_seat_put(struct oh_port *port, const struct oh_rtp *rtp, enum oh_listen_content content); /* in a room */
+bool oh_seat_hear(struct oh_port *port, int16_t *out, size_t n); /* what its far end hears; in a room; false: silence */
+void oh_seat_tick(struct oh_port *port, uint32_t samples);       /* gather what its slot hears besides */
+bool oh_seat_mix(struct oh_port *port, int16_t *wide, size_t n); /* and mix it in, at 16 kHz; true where there was any */
 
 /* prompt.c */
 int    oh_prompt_make(const int16_t *pcm, size_t samples, uint32_t rate_hz, struct oh_prompt **prompt);

@@ -1,5 +1,5 @@
 /*
- * hear.c - where the listening path's frames go: the slot, the bridged peer, the caller's track.
+ * hear.c - where the listening path's frames go: the slot, the caller's track.
  */
 #include <stdint.h>
 #include <string.h>
@@ -41,11 +41,8 @@ void oh_hear_frame(void *arg, const struct oh_listen_frame *frame)
 	struct oh_port *port = arg;
 	const int64_t   each = OH_SLOT_RATE_HZ / frame->rate_hz; /* samples at 16 kHz for one of the frame's */
 
-	if (oh_listen_live(frame->kind)) {
+	if (oh_listen_live(frame->kind))
 		oh_voice_hear(port, frame->pcm, frame->n, frame->rate_hz, frame->kind);
-		if (port->bridge.peer != NULL)
-			oh_bridge_push(port->bridge.peer, frame->pcm, frame->n, frame->rate_hz);
-	}
 	if (frame->kind == OH_HEARD || frame->kind == OH_SKIPPED) /* a packet that arrived just now, or waited for 40 ms */
 		anchor(&port->anchor, frame, frame->at * each,
 		       (port->now_ns - port->opened_ns) / 62500 - (int64_t)frame->n * each);

@@ -1,8 +1,8 @@
 /*
  * play.c - the playing path: what one packet says, and how it leaves.
  *
- * Digits go before a prompt, a prompt before the bridge, the bridge before the slot. What has to wait is not read and
- * so not lost; it goes on where it stopped.
+ * Digits go before a prompt, a prompt before the room or, outside of one, the slot. A slot that has to wait is not read, so
+ * that nothing is lost; it goes on where it stopped. A room goes on meanwhile.
  */
 #include <assert.h>
 #include <errno.h>
@@ -10,106 +10,6 @@
 #include <sys/socket.h>
 
 #include "engine.h"
-
-/* --- the bridge's queue */
-
-void oh_bridge_leave(struct oh_port *port)
-{
-	struct oh_port *peer = port->bridge.peer;
-
-	if (peer == NULL)
-		return;
-	port->bridge.peer = NULL;
-	peer->bridge.peer = NULL;
-}
-
-static void reset(struct oh_bridge *bridge, struct oh_port *peer)
-{
-	bridge->peer = peer;
-	bridge->written = 0;
-	bridge->read = 0;
-	bridge->playing = false;
-	oh_up_init(&bridge->up);
-	oh_down_init(&bridge->down);
-}
-
-void oh_bridge_join(struct oh_port *one, struct oh_port *other)
-{
-	oh_bridge_leave(one);
-	oh_bridge_leave(other);
-	reset(&one->bridge, other);
-	reset(&other->bridge, one);
-}
-
-static void queue(struct oh_bridge *bridge, const int16_t *pcm, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		bridge->queue[(bridge->written + i) % OH_BRIDGE_RING] = pcm[i];
-	bridge->written += n;
-}
-
-/* Queue it at the other rate than it has. */
-static void queue_resampled(struct oh_bridge *bridge, const int16_t *pcm, size_t n, uint32_t rate_hz)
-{
-	while (n > 0) {
-		int16_t other[2u * OH_FRAME];
-		size_t  part = n < OH_FRAME ? n : OH_FRAME;
-
-		if (rate_hz == 8000u) {
-			oh_up_run(&bridge->up, pcm, part, other);
-			queue(bridge, other, 2u * part);
-		} else {
-			queue(bridge, other, oh_down_run(&bridge->down, pcm, part, other));
-		}
-		pcm += part;
-		n -= part;
-	}
-}
-
-void oh_bridge_push(struct oh_port *to, const int16_t *pcm, size_t n, uint32_t rate_hz)
-{
-	struct oh_bridge *bridge = &to->bridge;
-	const uint32_t    per_ms = oh_port_per_ms(to);
-
-	if (rate_hz == 1000u * per_ms)
-		queue(bridge, pcm, n);
-	else
-		queue_resampled(bridge, pcm, n, rate_hz);
-	if (bridge->written - bridge->read > OH_BRIDGE_MOST_MS * per_ms) /* too much delay: the oldest goes */
-		bridge->read = bridge->written - OH_BRIDGE_TARGET_MS * per_ms;
-}
-
-/* What waits has this rate, and the port says another one from here on. */
-static void requeue(struct oh_bridge *bridge, uint32_t before_hz)
-{
-	int16_t waits[OH_BRIDGE_MOST_MS * 16u];
-	size_t  n = (size_t)(bridge->written - bridge->read);
-
-	assert(n <= sizeof(waits) / sizeof(*waits));
-	for (size_t i = 0; i < n; i++)
-		waits[i] = bridge->queue[(bridge->read + i) % OH_BRIDGE_RING];
-	oh_up_init(&bridge->up);
-	oh_down_init(&bridge->down);
-	bridge->read = bridge->written;
-	queue_resampled(bridge, waits, n, before_hz);
-}
-
-static size_t bridge_say(struct oh_bridge *bridge, int16_t *out, size_t n, uint32_t per_ms)
-{
-	uint64_t ready = bridge->written - bridge->read;
-	size_t   part;
-
-	if (!bridge->playing && ready < OH_BRIDGE_TARGET_MS * per_ms)
-		return 0;
-	bridge->playing = true;
-	part = ready < n ? (size_t)ready : n;
-	for (size_t i = 0; i < part; i++)
-		out[i] = bridge->queue[(bridge->read + i) % OH_BRIDGE_RING];
-	bridge->read += part;
-	if (part < n) /* ran dry: gather the target's worth anew */
-		bridge->playing = false;
-	return part;
-}
 
 /* --- the slot */
 
@@ -183,7 +83,7 @@ void oh_play_rate(struct oh_port *port, uint32_t before_hz)
 {
 	const uint32_t per_ms = oh_port_per_ms(port);
 
-	requeue(&port->bridge, before_hz);
+	oh_seat_rate(port);
 	oh_down_init(&port->down);
 	port->down_busy = false;
 	port->playing.tail_n = 0;
@@ -201,11 +101,16 @@ static void fade_in(int16_t *pcm, size_t n)
 static size_t say(struct oh_port *port, int16_t *pcm, size_t n)
 {
 	const uint32_t per_ms = oh_port_per_ms(port);
+	bool           in_room = port->seat != NULL && port->seat->entry->count > 1;
+	int16_t        mix[OH_FRAME];
+	bool           mixed = in_room && oh_seat_hear(port, mix, n); /* heard or not: a room waits for nobody */
 	size_t         said = oh_prompt_say(port, pcm, n);
 
-	if (said == 0 && port->bridge.peer != NULL)
-		said = bridge_say(&port->bridge, pcm, n, per_ms);
-	if (said == 0)
+	if (said == 0 && mixed) {
+		memcpy(pcm, mix, n * sizeof(*pcm));
+		said = n;
+	}
+	if (said == 0 && !in_room)
 		said = voice_say(port, pcm, n, per_ms);
 	if (port->fades_in)
 		fade_in(pcm, said < OH_FADE_IN_MS * per_ms ? said : OH_FADE_IN_MS * per_ms);

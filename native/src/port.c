@@ -108,6 +108,7 @@ void oh_port_free(struct oh_port *port)
 		(void)epoll_ctl(port->core->epoll_fd, EPOLL_CTL_DEL, fds[i], NULL);
 		(void)close(fds[i]);
 	}
+	oh_playout_close(port->coming_playout);
 	oh_listen_close(&port->listen);
 	oh_decoder_close(&port->coming);
 	oh_encoder_close(&port->encoder);
@@ -140,7 +141,7 @@ void oh_port_leave(struct oh_core *core, struct oh_port *port)
 	port->now_ns = oh_now_ns();
 	oh_prompt_cut(port, port->clock);
 	oh_voice_leave(port);
-	oh_bridge_leave(port);
+	oh_port_leave_room(port);
 	oh_recording_end(port);
 	oh_port_report(port, true);
 	oh_srtp_close(port->srtp);
@@ -196,6 +197,12 @@ static void swap_decoder(struct oh_port *port, struct oh_codecs *codecs)
 	}
 	port->coming = codecs->decoder;
 	codecs->decoder = old;
+	if (port->seat != NULL) {
+		struct oh_playout *old_playout = port->coming_playout;
+
+		port->coming_playout = codecs->playout;
+		codecs->playout = old_playout;
+	}
 	port->recodes = true;
 	if (!port->started || pt == port->hears_pt)
 		oh_port_recode(port);
@@ -206,6 +213,8 @@ void oh_port_recode(struct oh_port *port)
 	uint32_t before_hz = oh_codec_clock_hz(port->listen.decoder.codec), clock_hz;
 
 	oh_listen_codec(&port->listen, &port->coming);
+	if (port->seat != NULL && port->coming_playout != NULL)
+		port->coming_playout = oh_seat_recode(port, port->coming_playout, port->listen.decoder.codec);
 	port->recodes = false;
 	port->hears_pt = port->remote.audio_pt;
 	clock_hz = oh_codec_clock_hz(port->listen.decoder.codec);
@@ -351,6 +360,7 @@ void oh_port_tick(struct oh_port *port, int64_t due_ns)
 		oh_srtp_tick(port->srtp, port->now_ns);
 	oh_voice_obey(port, sending);
 	oh_hear_tick(port, samples);
+	oh_seat_tick(port, samples);
 	if (oh_digits_in_tick(&port->digits_in, port->now_ns, &digit) == 1)
 		oh_digit_heard(port, &digit);
 	watch(port);

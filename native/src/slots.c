@@ -102,6 +102,7 @@ int oh_voice_bind(struct oh_port *port, uint32_t segment, uint32_t slot)
 	voice->epoch = epoch;
 	voice->row = row;
 	voice->holder = holder;
+	oh_seat_slot_came(port);
 	return 0;
 }
 
@@ -118,6 +119,7 @@ void oh_voice_leave(struct oh_port *port)
 
 	if (voice->row == NULL)
 		return;
+	oh_seat_slot_goes(port);
 	atomic_store(&voice->row->live, 0);
 	*voice->holder = 0;
 	if (voice->talking)
@@ -127,11 +129,20 @@ void oh_voice_leave(struct oh_port *port)
 }
 
 /* Write to the listen ring what is at its rate. */
-static void write_ring(struct oh_voice *voice, const int16_t *pcm, size_t n, enum oh_listen_kind kind)
+static void write_ring(struct oh_port *port, const int16_t *pcm, size_t n, enum oh_listen_kind kind)
 {
-	size_t at = (size_t)(voice->heard % OH_RING_SAMPLES);
-	size_t first = OH_RING_SAMPLES - at;
+	struct oh_voice *voice = &port->voice;
+	size_t           at = (size_t)(voice->heard % OH_RING_SAMPLES);
+	size_t           first = OH_RING_SAMPLES - at;
+	int16_t          mixed[OH_LISTEN_MAX_SAMPLES];
 
+	if (port->seat != NULL) {
+		memcpy(mixed, pcm, n * sizeof(int16_t));
+		if (oh_seat_mix(port, mixed, n)) { /* others speak, whatever became of the line's own packets */
+			pcm = mixed;
+			kind = OH_HEARD;
+		}
+	}
 	if (first > n)
 		first = n;
 	memcpy(voice->row->listen + at, pcm, first * sizeof(int16_t));
@@ -147,9 +158,10 @@ static void write_ring(struct oh_voice *voice, const int16_t *pcm, size_t n, enu
  * What is heard has another rate from here on. The filter gives what it gets OH_RESAMPLE_DELAY later, so that without it
  * that much would be left out, and with it anew that much would be said twice.
  */
-static void change_rate(struct oh_voice *voice, uint32_t rate_hz, enum oh_listen_kind kind)
+static void change_rate(struct oh_port *port, uint32_t rate_hz, enum oh_listen_kind kind)
 {
-	const size_t keep = OH_HALF_TAPS - 1u; /* inputs that the filter knows */
+	const size_t     keep = OH_HALF_TAPS - 1u; /* inputs that the filter knows */
+	struct oh_voice *voice = &port->voice;
 
 	if (rate_hz == OH_SLOT_RATE_HZ && voice->rate_hz != 0) {
 		/* What it holds back: its newest samples, and between two of them the mean, for what follows is not known. */
@@ -158,7 +170,7 @@ static void change_rate(struct oh_voice *voice, uint32_t rate_hz, enum oh_listen
 
 		for (size_t i = 0; i < OH_HALF_TAPS - 2u; i++)
 			held[i] = (int16_t)(i % 2 == 0 ? (newest[i / 2] + newest[i / 2 + 1]) / 2 : newest[i / 2 + 1]);
-		write_ring(voice, held, OH_HALF_TAPS - 2u, kind);
+		write_ring(port, held, OH_HALF_TAPS - 2u, kind);
 	}
 	oh_up_init(&voice->up);
 	if (rate_hz != OH_SLOT_RATE_HZ && voice->rate_hz != 0) {
@@ -172,9 +184,10 @@ static void change_rate(struct oh_voice *voice, uint32_t rate_hz, enum oh_listen
 	voice->rate_hz = rate_hz;
 }
 
-static void write_narrow(struct oh_voice *voice, const int16_t *pcm, size_t n, enum oh_listen_kind kind)
+static void write_narrow(struct oh_port *port, const int16_t *pcm, size_t n, enum oh_listen_kind kind)
 {
-	int16_t wide[2u * OH_FRAME];
+	struct oh_voice *voice = &port->voice;
+	int16_t          wide[2u * OH_FRAME];
 
 	while (n > 0) {
 		size_t part = n < OH_FRAME ? n : OH_FRAME;
@@ -182,7 +195,7 @@ static void write_narrow(struct oh_voice *voice, const int16_t *pcm, size_t n, e
 
 		oh_up_run(&voice->up, pcm, part, wide);
 		voice->spare -= (uint32_t)spare;
-		write_ring(voice, wide + spare, 2u * part - spare, kind);
+		write_ring(port, wide + spare, 2u * part - spare, kind);
 		pcm += part;
 		n -= part;
 	}
@@ -202,11 +215,11 @@ void oh_voice_hear(struct oh_port *port, const int16_t *pcm, size_t n, uint32_t 
 	if (port->have_remote && !port->remote.send)
 		return;
 	if (rate_hz != voice->rate_hz)
-		change_rate(voice, rate_hz, kind);
+		change_rate(port, rate_hz, kind);
 	if (rate_hz == OH_SLOT_RATE_HZ)
-		write_ring(voice, pcm, n, kind);
+		write_ring(port, pcm, n, kind);
 	else
-		write_narrow(voice, pcm, n, kind);
+		write_narrow(port, pcm, n, kind);
 	atomic_store_explicit(&row->concealed, voice->concealed, memory_order_relaxed);
 	atomic_store_explicit(&row->missing, voice->missing, memory_order_relaxed);
 	atomic_store_explicit(&row->heard_ns, (uint64_t)port->now_ns, memory_order_relaxed);

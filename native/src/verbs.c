@@ -74,11 +74,14 @@ static int run_close(struct oh_core *core, struct oh_command *command)
 
 static int run_remote(struct oh_core *core, struct oh_command *command)
 {
-	struct oh_port *port = oh_command_port(core, command);
+	struct oh_port   *port = oh_command_port(core, command);
+	struct oh_codecs *codecs = command->thing;
 
 	if (port == NULL)
 		return -ENOENT;
-	oh_port_point(port, &command->of.remote, command->thing);
+	if (port->seat != NULL && codecs->playout == NULL && codecs->decoder.codec != port->listen.decoder.codec)
+		return -EAGAIN;
+	oh_port_point(port, &command->of.remote, codecs);
 	return 0;
 }
 
@@ -103,29 +106,6 @@ static int run_unbind(struct oh_core *core, struct oh_command *command)
 	if (port == NULL)
 		return -ENOENT;
 	oh_voice_leave(port);
-	return 0;
-}
-
-static int run_bridge(struct oh_core *core, struct oh_command *command)
-{
-	struct oh_port *port = oh_command_port(core, command);
-	struct oh_port *other = oh_core_port(core, command->a);
-
-	if (port == NULL || other == NULL)
-		return -ENOENT;
-	if (port == other)
-		return -EINVAL;
-	oh_bridge_join(port, other);
-	return 0;
-}
-
-static int run_unbridge(struct oh_core *core, struct oh_command *command)
-{
-	struct oh_port *port = oh_command_port(core, command);
-
-	if (port == NULL)
-		return -ENOENT;
-	oh_bridge_leave(port);
 	return 0;
 }
 
@@ -348,11 +328,22 @@ int oh_port_close(struct oh_core *core, uint32_t port)
 	return oh_command_do(core, oh_command_new(run_close, port));
 }
 
+/* Here is what was taken, or what it replaced, afterwards. */
+static int point(struct oh_core *core, uint32_t port, const struct oh_remote *remote, struct oh_codecs *codecs)
+{
+	struct oh_command *command = oh_command_new(run_remote, port);
+
+	if (command != NULL) {
+		command->of.remote = *remote;
+		command->thing = codecs;
+	}
+	return oh_command_do(core, command);
+}
+
 int oh_port_remote(struct oh_core *core, uint32_t port, const struct oh_remote *remote)
 {
-	struct oh_codecs   codecs;
-	struct oh_command *command;
-	int                error;
+	struct oh_codecs codecs = {.playout = NULL};
+	int              error;
 
 	if (!oh_encoder_takes_ms(remote->codec, remote->packet_ms) ||
 	    (remote->digits_rate_hz != 8000 && remote->digits_rate_hz != 48000))
@@ -362,13 +353,13 @@ int oh_port_remote(struct oh_core *core, uint32_t port, const struct oh_remote *
 		return error;
 	error = oh_decoder_open(&codecs.decoder, remote->codec);
 	if (error == 0) {
-		command = oh_command_new(run_remote, port);
-		if (command != NULL) {
-			command->of.remote = *remote;
-			command->thing = &codecs; /* here is what was taken, or what it replaced, afterwards */
-		}
-		error = oh_command_do(core, command);
+		error = point(core, port, remote, &codecs);
+		if (error == -EAGAIN) /* it is in a room, and what it hears is another codec's from here on */
+			error = oh_playout_open(&codecs.playout, remote->codec, port);
+		if (error == 0 && codecs.playout != NULL)
+			error = point(core, port, remote, &codecs);
 	}
+	oh_playout_close(codecs.playout);
 	oh_decoder_close(&codecs.decoder);
 	oh_encoder_close(&codecs.encoder);
 	return error;
@@ -388,20 +379,6 @@ int oh_port_bind(struct oh_core *core, uint32_t port, uint32_t segment, uint32_t
 int oh_port_unbind(struct oh_core *core, uint32_t port)
 {
 	return oh_command_do(core, oh_command_new(run_unbind, port));
-}
-
-int oh_port_bridge(struct oh_core *core, uint32_t port, uint32_t other)
-{
-	struct oh_command *command = oh_command_new(run_bridge, port);
-
-	if (command != NULL)
-		command->a = other;
-	return oh_command_do(core, command);
-}
-
-int oh_port_unbridge(struct oh_core *core, uint32_t port)
-{
-	return oh_command_do(core, oh_command_new(run_unbridge, port));
 }
 
 int oh_port_play(struct oh_core *core, uint32_t port, uint32_t prompt, bool loop, uint32_t *play)

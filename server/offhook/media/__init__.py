@@ -29,6 +29,7 @@ from offhook.media.events import (
     Talk,
 )
 from offhook.media.port import Codec, Datagram, Keys, Port, Remote, Segment, Suite
+from offhook.media.room import Heard, Room
 from offhook.media.slots import SlotSegment
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "RecordFailed",
     "RecordResumed",
     "Remote",
+    "Room",
     "Segment",
     "SlotSegment",
     "Suite",

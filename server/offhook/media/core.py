@@ -28,6 +28,7 @@ from offhook.media.events import (
     Talk,
 )
 from offhook.media.port import Datagram, Port, Segment
+from offhook.media.room import Room
 from offhook.media.slots import SlotSegment, check
 
 PROMPT_RATES_HZ = (8_000, 16_000)
@@ -72,6 +73,10 @@ class MediaCore:
         call's id. Raises MediaError where no pair of UDP ports is free."""
         number, rtp_port, opened_ns = self._core.open()
         return Port(self._core, number, (self._advertise, rtp_port), opened_ns, label)
+
+    def room(self) -> Room:
+        """A room with nobody in it."""
+        return Room(self._core, self._core.room())
 
     def attach(self, slots: SlotSegment | int) -> Segment:
         """Map a slots segment, given as such or by its file descriptor (which stays the caller's). It stays mapped

@@ -229,16 +229,16 @@ class Port:
         self._live().unbind(self.number)
 
     def bridge(self, other: Port) -> None:
-        """Let both far ends hear each other, through a playout queue of 60 ms. A bridge that either port had is
-        undone."""
+        """Let both far ends hear each other, through playout buffers that adapt to each line. A bridge or room that
+        either port was in is left."""
         if other is self:
             raise self._refused("cannot be bridged to itself")
         other._live()
         self._live().bridge(self.number, other.number)
 
     def unbridge(self) -> None:
-        """Undo the bridge; without one this does nothing."""
-        self._live().unbridge(self.number)
+        """Undo the bridge, or leave the room; without either this does nothing."""
+        self._live().leave(self.number)
 
     # --- what it says
 
