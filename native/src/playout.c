@@ -71,12 +71,12 @@ void oh_playout_close(struct oh_playout *playout)
 
 static void add_run(struct oh_playout *playout, enum oh_playout_source source, uint32_t n, int64_t arrival_ns)
 {
-	struct oh_playout_run *last = &playout->runs[playout->run_count - 1];
+	struct oh_playout_run *last = playout->run_count > 0 ? &playout->runs[playout->run_count - 1] : NULL;
 
 	if (n == 0)
 		return;
-	if (playout->run_count == OH_PLAYOUT_RUNS ||
-	    (playout->run_count > 0 && last->source == source && last->arrival_ns == arrival_ns)) {
+	if (last && (playout->run_count == OH_PLAYOUT_RUNS ||
+	             (last->source == source && last->arrival_ns == arrival_ns))) {
 		last->n += n;
 		return;
 	}

@@ -244,7 +244,7 @@ void oh_receive_near(const struct oh_port *port)
 	__builtin_prefetch(&port->seen.voip, 1);
 	__builtin_prefetch(&port->seen.voip.lately, 1);
 	__builtin_prefetch(&port->seen.voip.ssrc, 1);
-	for (size_t at = 0; at < sizeof(port->listen.conceal.history); at += 64)
+	for (size_t at = 0; at < OH_CONCEAL_HISTORY * sizeof(int16_t); at += 64) /* of a voice at 8 kHz */
 		__builtin_prefetch(history + at, 1);
 	if (voice->row != NULL) {
 		const char *ring = (const char *)(voice->row->listen + voice->heard % OH_RING_SAMPLES);

@@ -378,7 +378,7 @@ class Memo(Happening):
 
 @dataclass(frozen=True, slots=True)
 class KeyPressed(Happening):
-    """`via` is `rfc4733` or `info`."""
+    """`via` is `rfc4733`, `info` or `page`."""
 
     kind: ClassVar[str] = "key"
     digit: str

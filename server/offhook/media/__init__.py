@@ -29,7 +29,7 @@ from offhook.media.events import (
     Talk,
 )
 from offhook.media.port import Codec, Datagram, Keys, Port, Remote, Segment, Suite
-from offhook.media.room import Heard, Room
+from offhook.media.room import HeardBy, Room
 from offhook.media.slots import SlotSegment
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "Digit",
     "DigitsSent",
     "Heard",
+    "HeardBy",
     "Keys",
     "MediaBack",
     "MediaCore",
