@@ -395,9 +395,8 @@ int oh_core_start(struct oh_core **core, const struct oh_core_config *config)
 	made->port_high = config->port_high;
 	made->origin_ns = oh_now_ns();
 	made->armed_ns = NEVER;
-	made->next_port = 1;
-	made->next_prompt = 1;
-	made->next_room = 1;
+	made->next_port = made->next_room = config->first == 0 ? 1 : config->first;
+	made->step = config->step == 0 ? 1 : config->step;
 	if (getrandom(&made->random, sizeof(made->random), 0) != (ssize_t)sizeof(made->random) ||
 	    getrandom(&name, sizeof(name), 0) != (ssize_t)sizeof(name)) {
 		free_core(made);

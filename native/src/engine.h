@@ -372,9 +372,9 @@ struct oh_core {
 	int64_t                       drain_look_ns; /* when they are looked at next */
 	struct oh_room_entry         *rooms;
 	uint32_t                      next_room;
+	uint32_t                      step;      /* of these numbers */
 	struct oh_prompt             *prompts;
 	_Atomic(struct oh_prompt *)   spent;     /* prompts for the disk thread to free */
-	uint32_t                      next_prompt;
 	struct oh_segment             segments[OH_MAX_SEGMENTS];
 	uint32_t                      segment_count;
 	struct oh_recording          *closing;   /* whose end has not found room in the disk ring */

@@ -125,11 +125,12 @@ int oh_port_join(struct oh_core *core, struct oh_port *port)
 	if (core->open_ports >= OH_MAX_PORTS)
 		return -ENOSPC;
 	while (core->ports[core->next_port % OH_MAX_PORTS] != NULL || core->next_port == 0)
-		core->next_port++;
+		core->next_port += core->step;
 	if (epoll_ctl(core->epoll_fd, EPOLL_CTL_ADD, port->rtp_fd, &rtp) < 0 ||
 	    epoll_ctl(core->epoll_fd, EPOLL_CTL_ADD, port->rtcp_fd, &rtcp) < 0)
 		return -errno;
-	port->number = core->next_port++;
+	port->number = core->next_port;
+	core->next_port += core->step;
 	core->ports[port->number % OH_MAX_PORTS] = port;
 	core->open_ports++;
 	oh_core_place(core, port);

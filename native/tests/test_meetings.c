@@ -207,8 +207,8 @@ static void *manage_main(void *arg)
 	for (unsigned i = 0; !atomic_load(&over); i++) {
 		uint32_t before = atomic_load(&prompt);
 
-		CHECK_INT(oh_prompt_load(core, sound, 800, 8000, &number), 0);
-		atomic_store(&prompt, number);
+		CHECK_INT(oh_prompt_load(core, i + 1u, sound, 800, 8000), 0);
+		atomic_store(&prompt, i + 1u);
 		CHECK_INT(oh_prompt_drop(core, before), 0); /* while it is played, maybe */
 		CHECK_INT(oh_core_counters(core, &counters), 0);
 		if (i % 64u == 0) {
