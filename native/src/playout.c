@@ -17,6 +17,8 @@ enum {
 	HURRY_MS = 40,      /* so far off the pace changes at every pull, else at every second */
 	HUSH_MS = 10,       /* from a voice to the noise of a chosen silence */
 	JOIN_MS = 3,        /* from sound that was made up into the real one */
+	WIN_MS = 20,        /* most that is put in while a packet is waited for; then sound is made up, and fades */
+	FLOOR_EACH = 4,     /* of so many packets one is looked at for the level of the background */
 	QUIET_LEAST = 48,   /* -57 dBov */
 	QUIET_MOST = 400,   /* -38 dBov */
 	OVERDUE_MS = 15,    /* a packet is, that has taken so much more than usual */
@@ -154,8 +156,9 @@ static void count_out(struct oh_playout *playout, uint32_t n, int64_t now_ns)
 /* Room behind what is ready for a packet and what may be put in. */
 static void make_room(struct oh_playout *playout)
 {
-	if (playout->end + OH_CODEC_SAMPLES_MAX + 2 * OH_STRETCH_MOST <= OH_PLAYOUT_SOUND)
-		return;
+	if (playout->at < 2 * PAST && playout->end + OH_CODEC_SAMPLES_MAX + 2 * OH_STRETCH_MOST <= OH_PLAYOUT_SOUND)
+		return; /* the less memory is gone over, the more of it stays in the cache */
+	assert(PAST + ready(playout) + OH_CODEC_SAMPLES_MAX + 2 * OH_STRETCH_MOST <= OH_PLAYOUT_SOUND);
 
 	uint32_t from = playout->at - PAST;
 
@@ -230,12 +233,15 @@ static void join(struct oh_playout *playout, const int16_t *real, uint32_t n, in
 
 static void learn_floor(struct oh_playout *playout, const int16_t *pcm, uint32_t n)
 {
+	if (playout->next_seq % FLOOR_EACH != 0)
+		return; /* the background changes slowly */
+
 	int32_t level = oh_stretch_level(pcm, n);
 
 	if (level < playout->floor)
 		playout->floor = level;
 	else if (playout->floor < INT32_MAX)
-		playout->floor += playout->floor / 256 + 1; /* doubles in some five seconds */
+		playout->floor += playout->floor / 64 + 1; /* doubles in some four seconds */
 }
 
 /* The first packet's number is passed: those before it that did not come are lost. */
@@ -405,9 +411,7 @@ static int32_t quiet_level(const struct oh_playout *playout)
 /* Least likeness that a change of pace needs: less where there is more to change, and the longer it had to wait. */
 static float likeness_needed(const struct oh_playout *playout, int64_t off)
 {
-	float needed = 1.3f - 0.005f * (float)(off * playout->sample_ns / MS) - 0.01f * (float)playout->tries;
-
-	return needed > 0.2f ? needed : 0.2f;
+	return 1.3f - 0.005f * (float)(off * playout->sample_ns / MS) - 0.01f * (float)playout->tries;
 }
 
 static void pace_changed(struct oh_playout *playout, size_t by)
@@ -431,8 +435,11 @@ static void speed_up(struct oh_playout *playout, uint32_t needed, int64_t off)
 
 static size_t slow_down(struct oh_playout *playout, size_t most, float likeness)
 {
-	size_t by = oh_stretch_lengthen(playout->sound + playout->at, ready(playout), playout->rate_hz, most, quiet_level(playout),
-	                                likeness);
+	size_t by;
+
+	make_room(playout);
+	by = oh_stretch_lengthen(playout->sound + playout->at, ready(playout), playout->rate_hz, most, quiet_level(playout),
+	                         likeness);
 
 	playout->end += (uint32_t)by;
 	runs_longer(playout, (uint32_t)by);
@@ -469,7 +476,7 @@ static void win_time(struct oh_playout *playout, uint32_t needed, int64_t now_ns
 	uint32_t longest = samples_of_ms(playout, 15);
 
 	if (playout->quiet || playout->made || oh_waiting_first(&playout->waiting) || ready(playout) >= needed + longest ||
-	    ready(playout) < needed / 2)
+	    ready(playout) < needed / 2 || playout->credit >= samples_of_ms(playout, WIN_MS))
 		return;
 	if (ready(playout) >= needed && taken_ns < playout->usual_ns + OVERDUE_MS * MS)
 		return;

@@ -53,7 +53,7 @@ def test_every_unit_passes_its_tests_under_the_sanitizers(sanitized_units: Path)
     run("ctest", "--test-dir", BUILD, "--output-on-failure", timeout_s=300)
 
 
-@pytest.mark.parametrize("unit", ["rtp", "rtcp", "listen"])
+@pytest.mark.parametrize("unit", ["rtp", "rtcp", "listen", "playout"])
 def test_a_unit_survives_mutated_input_under_the_sanitizers(sanitized_units: Path, unit: str) -> None:
     said = run(sanitized_units / "fuzz" / f"fuzz_{unit}_standalone", "-n", str(FUZZ_RUNS), timeout_s=300)
     assert said.startswith(f"{FUZZ_RUNS} runs")
