@@ -24,6 +24,7 @@ enum {
 	OVERDUE_MS = 15,    /* a packet is, that has taken so much more than usual */
 };
 
+_Static_assert(sizeof(struct oh_playout) <= OH_PLAYOUT_BYTES, "as the header says");
 _Static_assert(PAST + 2 * OH_CODEC_SAMPLES_MAX + 4 * OH_STRETCH_MOST + 320 <= OH_PLAYOUT_SOUND, "always room for a packet");
 
 static uint32_t samples_of_ms(const struct oh_playout *playout, uint32_t ms)
@@ -390,14 +391,20 @@ static void fill(struct oh_playout *playout, uint32_t needed, uint32_t wanted, i
 		} else if (first->seq == playout->next_seq) {
 			playout->quiet = true; /* nothing is missing: the sender paused */
 		} else {
-			uint32_t paid = gap < (int64_t)playout->credit ? (uint32_t)gap : playout->credit;
-			uint32_t rest = (uint32_t)(gap - paid < INT32_MAX ? gap - paid : INT32_MAX);
-			uint32_t part = least(rest, needed - ready(playout));
+			/* made up for as long as the gap is, but not given up before: until then it may yet come */
+			uint32_t owed = (uint32_t)(gap < INT32_MAX ? gap : INT32_MAX);
 
-			playout->credit -= paid;
-			playout->waited = false;
-			make_up(playout, part, NULL, 0);
-			playout->end_at += paid + part;
+			if (playout->credit < owed) {
+				uint32_t part = least(owed - playout->credit, needed - ready(playout));
+
+				make_up(playout, part, NULL, 0);
+				playout->credit += part;
+				playout->waited = true;
+			} else {
+				playout->credit -= owed;
+				playout->waited = playout->credit > 0;
+				playout->end_at += owed;
+			}
 		}
 	}
 }
@@ -408,10 +415,13 @@ static int32_t quiet_level(const struct oh_playout *playout)
 	return playout->floor < QUIET_LEAST / 2 ? QUIET_LEAST : playout->floor < QUIET_MOST / 2 ? 2 * playout->floor : QUIET_MOST;
 }
 
-/* Least likeness that a change of pace needs: less where there is more to change, and the longer it had to wait. */
+/*
+ * Least likeness that a change of pace needs; above 1 it waits for a pause between words. Less where there is more to
+ * change, and the longer it had to wait.
+ */
 static float likeness_needed(const struct oh_playout *playout, int64_t off)
 {
-	return 1.3f - 0.005f * (float)(off * playout->sample_ns / MS) - 0.01f * (float)playout->tries;
+	return 1.3f - 0.01f * (float)(off * playout->sample_ns / MS) - 0.02f * (float)playout->tries;
 }
 
 static void pace_changed(struct oh_playout *playout, size_t by)

@@ -11,7 +11,7 @@
 #define OH_PLAYOUT_RUNS   16u
 #define OH_PLAYOUT_SOUND  7168u /* samples: what was played, what is ready, and a packet more */
 #define OH_PLAYOUT_FASTS  2u
-#define OH_PLAYOUT_FAR_NS 2000000000ll /* most that playing may be behind the newest arrivals */
+#define OH_PLAYOUT_FAR_NS 3000000000ll /* most that playing may be behind the newest arrivals */
 
 enum oh_playout_source { OH_FROM_PACKET, OH_MADE_UP, OH_PUT_IN, OH_NOISE };
 
