@@ -83,7 +83,7 @@ int oh_playout_put(struct oh_playout *playout, const struct oh_playout_packet *p
 /*
  * The next n samples to play; always all of them.
  *   n       a multiple of 10 ms at the codec's rate
- *   now_ns  CLOCK_MONOTONIC, never less than in an earlier call
+ *   now_ns  CLOCK_MONOTONIC, never less than in an earlier call; the same where one moment's sound is asked for in pieces
  */
 void oh_playout_get(struct oh_playout *playout, int16_t *out, size_t n, int64_t now_ns);
 

@@ -203,11 +203,33 @@ static void make_up(struct oh_playout *playout, uint32_t n, const uint8_t *next,
 	add_run(playout, OH_MADE_UP, n, 0);
 }
 
+/*
+ * The same for a gap of `owed` samples before the first packet that waits, of which `needed` are needed now: all of it at
+ * once where that packet carries a copy of the last one that is missing. How many.
+ */
+static uint32_t make_up_before(struct oh_playout *playout, uint32_t owed, uint32_t needed)
+{
+	uint8_t        gathered[OH_CODEC_PAYLOAD_MAX];
+	const uint8_t *bytes = oh_waiting_bytes(&playout->waiting, gathered);
+	size_t         len = oh_waiting_first(&playout->waiting)->len;
+
+	if (owed <= OH_CODEC_SAMPLES_MAX && oh_codec_copied(playout->decoder.codec, bytes, len) > 0) {
+		make_up(playout, owed, bytes, len);
+		return owed;
+	}
+	make_up(playout, least(owed, needed), NULL, 0);
+	return least(owed, needed);
+}
+
 static void be_quiet(struct oh_playout *playout, uint32_t n)
 {
-	begin_making(playout);
-	oh_expand_hush(&playout->expand, samples_of_ms(playout, HUSH_MS));
-	oh_expand_make(&playout->expand, &playout->comfort, playout->sound + playout->end, n);
+	int16_t *out = playout->sound + playout->end;
+
+	if (!playout->dozes || playout->made || oh_decode_missing(&playout->decoder, NULL, 0, out, n) <= 0) {
+		begin_making(playout);
+		oh_expand_hush(&playout->expand, samples_of_ms(playout, HUSH_MS));
+		oh_expand_make(&playout->expand, &playout->comfort, out, n);
+	}
 	playout->end += n;
 	add_run(playout, OH_NOISE, n, 0);
 }
@@ -301,7 +323,8 @@ static void decode_first(struct oh_playout *playout)
 	learn_floor(playout, playout->sound + playout->end - (n - before), (uint32_t)(n - before));
 	playout->counters.overdue += playout->waited;
 	playout->end_at = packet.at + n;
-	playout->quiet = playout->joint = playout->waited = playout->said = false;
+	playout->quiet = playout->dozes = oh_codec_falls_silent(playout->decoder.codec, packet.len);
+	playout->joint = playout->waited = playout->said = false;
 	playout->credit = 0;
 }
 
@@ -317,6 +340,7 @@ static void take_comfort(struct oh_playout *playout)
 		playout->said = true;
 	}
 	playout->quiet = true;
+	playout->dozes = false;
 	oh_waiting_drop(&playout->waiting);
 }
 
@@ -390,15 +414,13 @@ static void fill(struct oh_playout *playout, uint32_t needed, uint32_t wanted, i
 			return; /* it may come yet */
 		} else if (first->seq == playout->next_seq) {
 			playout->quiet = true; /* nothing is missing: the sender paused */
+			playout->dozes = false;
 		} else {
 			/* made up for as long as the gap is, but not given up before: until then it may yet come */
 			uint32_t owed = (uint32_t)(gap < INT32_MAX ? gap : INT32_MAX);
 
 			if (playout->credit < owed) {
-				uint32_t part = least(owed - playout->credit, needed - ready(playout));
-
-				make_up(playout, part, NULL, 0);
-				playout->credit += part;
+				playout->credit += make_up_before(playout, owed - playout->credit, needed - ready(playout));
 				playout->waited = true;
 			} else {
 				playout->credit -= owed;
@@ -480,9 +502,9 @@ static void change_pace(struct oh_playout *playout, uint32_t needed, int64_t now
 }
 
 /* Nothing is there beyond this pull, or not even for it, and it should be: win time before sound has to be made up. */
-static void win_time(struct oh_playout *playout, uint32_t needed, int64_t now_ns)
+static void win_time(struct oh_playout *playout, uint32_t needed)
 {
-	int64_t  taken_ns = now_ns - playout->end_at * playout->sample_ns; /* by the packet that comes next, so far */
+	int64_t  taken_ns = playout->get_ns - playout->end_at * playout->sample_ns; /* by the packet that comes next, so far */
 	uint32_t longest = samples_of_ms(playout, 15);
 
 	if (playout->quiet || playout->made || oh_waiting_first(&playout->waiting) || ready(playout) >= needed + longest ||
@@ -499,7 +521,7 @@ static void get_block(struct oh_playout *playout, int16_t *out, uint32_t n, int6
 		catch_up(playout, now_ns);
 		fill(playout, n, n, now_ns);
 		change_pace(playout, n, now_ns);
-		win_time(playout, n, now_ns);
+		win_time(playout, n);
 	}
 	if (ready(playout) < n) {
 		uint32_t missing = n - ready(playout);
@@ -515,23 +537,26 @@ static void get_block(struct oh_playout *playout, int16_t *out, uint32_t n, int6
 	}
 	memcpy(out, playout->sound + playout->at, n * sizeof(*out));
 	playout->at += n;
-	count_out(playout, n, now_ns);
+	count_out(playout, n, playout->get_ns);
 }
 
 void oh_playout_get(struct oh_playout *playout, int16_t *out, size_t n, int64_t now_ns)
 {
 	uint32_t block = samples_of_ms(playout, BLOCK_MS);
-	int64_t  given_ns = 0;
 
-	playout->pull_ns = (int64_t)n * playout->sample_ns;
-	playout->get_ns = now_ns;
+	if (now_ns != playout->get_ns) { /* the sound of one moment may be asked for in several pieces */
+		if (playout->given_ns > 0)
+			playout->pull_ns = playout->given_ns;
+		playout->get_ns = now_ns;
+		playout->given_ns = 0;
+	}
 	while (n > 0) {
 		uint32_t part = n < block ? (uint32_t)n : block;
 
-		get_block(playout, out, part, now_ns + given_ns);
+		get_block(playout, out, part, now_ns + playout->given_ns);
 		out += part;
 		n -= part;
-		given_ns += part * playout->sample_ns;
+		playout->given_ns += part * playout->sample_ns;
 	}
 }
 

@@ -103,7 +103,7 @@ int main(int argc, char **argv)
 	static const uint8_t payload[PACKET];
 	int64_t              tick_ns = 0;
 
-	oh_listen_init(&listen, OH_ULAW, hear, NULL, 1);
+	oh_listen_init(&listen, hear, NULL, 1);
 	for (size_t k = 0; k < flying; k++) {
 		struct oh_listen_packet packet = {
 			payload, PACKET, OH_CARRIES_AUDIO, 1, flight[k].i * PACKET, (uint16_t)flight[k].i,

@@ -10,7 +10,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BUILD = REPOSITORY / "build" / "asan"
-FUZZ_RUNS = {"rtp": 20_000, "rtcp": 20_000, "listen": 20_000, "playout": 1_500}
+FUZZ_RUNS = dict.fromkeys(["rtp", "rtcp", "listen", "opus", "demux", "srtp"], 20_000) | {"playout": 1_500}
 """Of each target: some ten seconds. A call through the bridge path's buffer is longer than a packet."""
 
 
@@ -56,7 +56,7 @@ def test_every_unit_passes_its_tests_under_the_sanitizers(sanitized_units: Path)
 
 @pytest.mark.parametrize("unit", FUZZ_RUNS)
 def test_a_unit_survives_mutated_input_under_the_sanitizers(sanitized_units: Path, unit: str) -> None:
-    seeds = sorted((REPOSITORY / "native" / "fuzz" / "seeds" / unit).glob("*"))
     program = sanitized_units / "fuzz" / f"fuzz_{unit}_standalone"
-    said = run(program, "-n", str(FUZZ_RUNS[unit]), *seeds, timeout_s=300)
+    corpus = sorted((REPOSITORY / "native" / "fuzz" / "corpus" / unit).glob("*"))
+    said = run(program, "-n", str(FUZZ_RUNS[unit]), *corpus, timeout_s=300)
     assert said.startswith(f"{FUZZ_RUNS[unit]} runs")
