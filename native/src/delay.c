@@ -4,7 +4,7 @@
 #include <string.h>
 
 enum {
-	START_US = 20000,     /* to spare at first, when nothing is known */
+	START_US = 0,         /* to spare at first, when nothing is known */
 	NEVER = INT32_MIN / 2,
 	FAR_US = 100000000,   /* transits further apart are not of one stream */
 	PACE = 4,             /* a rule changes its lag by a quarter of the sound that goes by */
@@ -14,7 +14,7 @@ enum {
 static const float late_cost = 3000.0f;    /* for a packet that comes too late ... */
 static const float wait_cost = 100.0f;     /* ... and for each ms that it is waited for, up to ... */
 static const float wait_most_ms = 1000.0f; /* ... so many */
-static const float pace_cost = 3.0f;       /* for each ms that the lag changes */
+static const float pace_cost = 20.0f;      /* for each ms that the lag changes */
 static const float memory = 1.0007f;       /* what was paid is worth half after a thousand packets: 20 s */
 
 static const int32_t window_us[OH_DELAY_WINDOWS] = { 200000, 500000, 1000000, 2000000, 4000000, 8000000 };
@@ -71,8 +71,8 @@ static int32_t most_of(struct oh_delay_window *window, int32_t transit, int32_t 
 	return most;
 }
 
-/* What a rule pays for one packet, and where that leaves it. */
-static float pay(int32_t *lag, int32_t transit, int32_t aim, int32_t pace)
+/* What a rule pays for one packet, its delay counted from `least` on, and where that leaves it. */
+static float pay(int32_t *lag, int32_t transit, int32_t aim, int32_t least, int32_t pace)
 {
 	float   paid = 0;
 	int32_t before;
@@ -84,7 +84,7 @@ static float pay(int32_t *lag, int32_t transit, int32_t aim, int32_t pace)
 		*lag = transit;
 	}
 	before = *lag;
-	paid += (float)before / 1000.0f;
+	paid += (float)(before - least) / 1000.0f;
 	*lag = before > aim ? larger(aim, before - pace) : smaller(aim, before + pace);
 	return paid + pace_cost * (float)(before > *lag ? before - *lag : *lag - before) / 1000.0f;
 }
@@ -120,7 +120,7 @@ void oh_delay_heard(struct oh_delay *delay, int64_t transit_ns, int64_t guarded_
 			unsigned rule = w * OH_DELAY_SPARES + s;
 
 			aims[rule] = most + (int32_t)s * (int32_t)(spare_ns / 1000);
-			delay->paid[rule] += delay->worth * pay(&delay->lag[rule], transit, aims[rule], pace);
+			delay->paid[rule] += delay->worth * pay(&delay->lag[rule], transit, aims[rule], aims[0], pace);
 		}
 	}
 	for (unsigned rule = 0; rule < OH_DELAY_WINDOWS * OH_DELAY_SPARES; rule++)
@@ -134,9 +134,4 @@ void oh_delay_heard(struct oh_delay *delay, int64_t transit_ns, int64_t guarded_
 int64_t oh_delay_wise_ns(const struct oh_delay *delay)
 {
 	return delay->origin_ns + (int64_t)delay->wise * 1000;
-}
-
-void oh_delay_moved(struct oh_delay *delay, int64_t less_ns)
-{
-	delay->origin_ns -= less_ns;
 }

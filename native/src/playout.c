@@ -16,6 +16,9 @@ enum {
 	PAST = OH_EXPAND_PAST,
 	HURRY_MS = 40,      /* so far off the pace changes at every pull, else at every second */
 	HUSH_MS = 10,       /* from a voice to the noise of a chosen silence */
+	JOIN_MS = 3,        /* from sound that was made up into the real one */
+	QUIET_LEAST = 48,   /* -57 dBov */
+	QUIET_MOST = 400,   /* -38 dBov */
 	OVERDUE_MS = 15,    /* a packet is, that has taken so much more than usual */
 };
 
@@ -71,12 +74,11 @@ void oh_playout_close(struct oh_playout *playout)
 
 static void add_run(struct oh_playout *playout, enum oh_playout_source source, uint32_t n, int64_t arrival_ns)
 {
-	struct oh_playout_run *last = &playout->runs[playout->run_count - 1];
+	struct oh_playout_run *last = playout->run_count > 0 ? &playout->runs[playout->run_count - 1] : NULL;
 
 	if (n == 0)
 		return;
-	if (playout->run_count == OH_PLAYOUT_RUNS ||
-	    (playout->run_count > 0 && last->source == source && last->arrival_ns == arrival_ns)) {
+	if (last && (playout->run_count == OH_PLAYOUT_RUNS || (last->source == source && last->arrival_ns == arrival_ns))) {
 		last->n += n;
 		return;
 	}
@@ -208,34 +210,21 @@ static void be_quiet(struct oh_playout *playout, uint32_t n)
 
 /* ---- packets ---- */
 
-/* Real sound behind made-up one: where it fits best, faded into. */
+/*
+ * Real sound behind made-up one: faded into at once. (To shift it until it fits, or to go on making up until the two meet,
+ * sounds worse by PESQ: what is real should be heard, and in its time.)
+ */
 static void join(struct oh_playout *playout, const int16_t *real, uint32_t n, int64_t arrival_ns)
 {
-	int16_t  going_on[2 * OH_STRETCH_MOST];
-	uint32_t window = samples_of_ms(playout, 5), reach = playout->expand.period / 2 + 1;
-	int      shift = 0;
-
-	if (playout->expand.gain == 0 || n < reach + window)
-		reach = 0;
-	if (n < window)
-		window = n;
-	oh_expand_make(&playout->expand, &playout->comfort, going_on, reach + window);
-	if (reach > 0)
-		shift = oh_stretch_fit(going_on, real, reach, window);
-	if (shift > 0) {
-		memcpy(playout->sound + playout->end, going_on, (size_t)shift * sizeof(*going_on));
-		playout->end += (uint32_t)shift;
-		add_run(playout, OH_MADE_UP, (uint32_t)shift, 0);
-	}
-
-	uint32_t cut = shift < 0 ? (uint32_t)-shift : 0;
+	int16_t  made[OH_STRETCH_MOST];
+	uint32_t window = least(n, samples_of_ms(playout, JOIN_MS));
 	int16_t *out = playout->sound + playout->end;
 
-	oh_stretch_fade(out, going_on + (shift > 0 ? shift : 0), real + cut, window);
-	memcpy(out + window, real + cut + window, (n - cut - window) * sizeof(*out));
-	playout->end += n - cut;
-	playout->counters.removed_samples += cut;
-	add_run(playout, OH_FROM_PACKET, n - cut, arrival_ns);
+	oh_expand_make(&playout->expand, &playout->comfort, made, window);
+	oh_stretch_fade(out, made, real, window);
+	memcpy(out + window, real + window, (n - window) * sizeof(*out));
+	playout->end += n;
+	add_run(playout, OH_FROM_PACKET, n, arrival_ns);
 	playout->made = false;
 }
 
@@ -407,10 +396,16 @@ static void fill(struct oh_playout *playout, uint32_t needed, uint32_t wanted, i
 	}
 }
 
+/* What is quieter than this is between words. */
+static int32_t quiet_level(const struct oh_playout *playout)
+{
+	return playout->floor < QUIET_LEAST / 2 ? QUIET_LEAST : playout->floor < QUIET_MOST / 2 ? 2 * playout->floor : QUIET_MOST;
+}
+
 /* Least likeness that a change of pace needs: less where there is more to change, and the longer it had to wait. */
 static float likeness_needed(const struct oh_playout *playout, int64_t off)
 {
-	float needed = 0.9f - 0.005f * (float)(off * playout->sample_ns / MS) - 0.02f * (float)playout->tries;
+	float needed = 1.3f - 0.005f * (float)(off * playout->sample_ns / MS) - 0.01f * (float)playout->tries;
 
 	return needed > 0.2f ? needed : 0.2f;
 }
@@ -427,7 +422,8 @@ static void speed_up(struct oh_playout *playout, uint32_t needed, int64_t off)
 	size_t   by;
 
 	by = oh_stretch_shorten(playout->sound + playout->at, ready(playout), playout->rate_hz,
-	                        off < (int64_t)spare ? (size_t)off : spare, likeness_needed(playout, off));
+	                        off < (int64_t)spare ? (size_t)off : spare, quiet_level(playout),
+	                        likeness_needed(playout, off));
 	playout->end -= (uint32_t)by;
 	runs_shorter(playout, (uint32_t)by);
 	pace_changed(playout, by);
@@ -435,7 +431,8 @@ static void speed_up(struct oh_playout *playout, uint32_t needed, int64_t off)
 
 static size_t slow_down(struct oh_playout *playout, size_t most, float likeness)
 {
-	size_t by = oh_stretch_lengthen(playout->sound + playout->at, ready(playout), playout->rate_hz, most, likeness);
+	size_t by = oh_stretch_lengthen(playout->sound + playout->at, ready(playout), playout->rate_hz, most, quiet_level(playout),
+	                                likeness);
 
 	playout->end += (uint32_t)by;
 	runs_longer(playout, (uint32_t)by);

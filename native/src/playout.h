@@ -45,6 +45,7 @@ struct oh_playout {
 	int64_t                    fast_ns[OH_PLAYOUT_FASTS]; /* shortest transit of the last ten seconds, and those before */
 	int64_t                    fast_from_ns;
 	int64_t                    usual_ns;      /* mean transit */
+	int32_t                    strays;        /* share of late that came out of order, of 2^24 */
 	int64_t                    newest_ns;     /* transit of the newest packet in order */
 
 	/* pulls */

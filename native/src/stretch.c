@@ -108,7 +108,7 @@ void oh_stretch_fade(int16_t *out, const int16_t *from, const int16_t *to, size_
 	}
 }
 
-size_t oh_stretch_shorten(int16_t *pcm, size_t n, uint32_t rate_hz, size_t most, float likeness)
+size_t oh_stretch_shorten(int16_t *pcm, size_t n, uint32_t rate_hz, size_t most, int32_t quiet, float likeness)
 {
 	size_t least = samples(OH_STRETCH_LEAST_US, rate_hz), longest = samples(OH_STRETCH_MOST_US, rate_hz);
 	size_t window = samples(10000, rate_hz), lag;
@@ -121,7 +121,7 @@ size_t oh_stretch_shorten(int16_t *pcm, size_t n, uint32_t rate_hz, size_t most,
 		window = n - most;
 	if (most < least)
 		return 0;
-	if (oh_stretch_level(pcm, most + window) < OH_STRETCH_QUIET) {
+	if (oh_stretch_level(pcm, most + window) < quiet) {
 		lag = most;
 	} else {
 		lag = oh_stretch_lag(pcm, false, window, least, most, &alike);
@@ -133,7 +133,7 @@ size_t oh_stretch_shorten(int16_t *pcm, size_t n, uint32_t rate_hz, size_t most,
 	return lag;
 }
 
-size_t oh_stretch_lengthen(int16_t *pcm, size_t n, uint32_t rate_hz, size_t most, float likeness)
+size_t oh_stretch_lengthen(int16_t *pcm, size_t n, uint32_t rate_hz, size_t most, int32_t quiet, float likeness)
 {
 	size_t  least = samples(OH_STRETCH_LEAST_US, rate_hz), longest = samples(OH_STRETCH_MOST_US, rate_hz);
 	size_t  window = samples(10000, rate_hz), lag;
@@ -145,7 +145,7 @@ size_t oh_stretch_lengthen(int16_t *pcm, size_t n, uint32_t rate_hz, size_t most
 	window = window < n ? window : n;
 	if (most < least)
 		return 0;
-	if (oh_stretch_level(pcm, window) < OH_STRETCH_QUIET && oh_stretch_level(pcm - most, most) < OH_STRETCH_QUIET) {
+	if (oh_stretch_level(pcm, window) < quiet && oh_stretch_level(pcm - most, most) < quiet) {
 		lag = most;
 	} else {
 		lag = oh_stretch_lag(pcm, true, window, least, most, &alike);
@@ -157,27 +157,4 @@ size_t oh_stretch_lengthen(int16_t *pcm, size_t n, uint32_t rate_hz, size_t most
 	memmove(pcm + lag, pcm, n * sizeof(*pcm));
 	memcpy(pcm, bridge, lag * sizeof(*pcm));
 	return lag;
-}
-
-int oh_stretch_fit(const int16_t *made, const int16_t *real, size_t reach, size_t window)
-{
-	int16_t ours[REGION], theirs[REGION];
-	float   best = -2.0f;
-	int     at = 0;
-
-	assert(reach + window <= REGION);
-	scale_down(ours, made, reach + window);
-	scale_down(theirs, real, reach + window);
-	for (int shift = -(int)reach; shift <= (int)reach; shift++) {
-		const int16_t *x = ours + (shift > 0 ? shift : 0), *y = theirs + (shift < 0 ? -shift : 0);
-		float          alike = like(dot(x, y, window), dot(x, x, window), dot(y, y, window));
-
-		/* of two that are as good, the nearer */
-		alike -= 0.1f * (float)(shift < 0 ? -shift : shift) / (float)reach;
-		if (alike > best) {
-			best = alike;
-			at = shift;
-		}
-	}
-	return best > 0.3f ? at : 0;
 }
