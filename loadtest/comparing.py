@@ -32,10 +32,10 @@ def tell(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def here(wanted: Sequence[str], but: Sequence[str] = ()) -> list[Buffer]:
+def here(wanted: Sequence[str], but: Sequence[str] = (), times: int = 1) -> list[Buffer]:
     """The buffers that can be measured on this machine, of those `wanted` (all where none is named), without `but`; of
-    the others it says why not."""
-    known = {buffer.name: buffer for buffer in every(tell)}
+    the others it says why not. What runs in real time is measured `times` times."""
+    known = {buffer.name: buffer for buffer in every(tell, times)}
     if strange := [name for name in wanted if name not in known]:
         raise SystemExit(f"there is no buffer {', '.join(strange)}; there are {', '.join(known)}")
     found = []

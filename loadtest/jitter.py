@@ -22,9 +22,8 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +36,8 @@ SPIKE = "spike-300ms"
 SKEWS = {f"skew{sign:+d}ppm": sign for sign in (traces.SKEW_PPM, -traces.SKEW_PPM)}
 SECONDS = 100.0
 NEAR_MS = 10
+NETEQ_TIMES = 2
+"""No two runs in real time are quite alike."""
 _WINDOW_NS = 100_000_000
 _SKEW_WINDOW_S = 20.0
 
@@ -198,6 +199,16 @@ def plot(rows: Sequence[Row], spikes: dict[str, Played], file: Path) -> None:
     plt.close(figure)
 
 
+def measure(wanted: Sequence[Stream], buffers: Sequence[Buffer]) -> tuple[list[Row], dict[str, Played]]:
+    """Every buffer on every network, a network after the other; and what each played of the stall."""
+    played = [(buffer, buffer.play(wanted)) for buffer in buffers]
+    rows = [row(stream, buffer, each[i]) for i, stream in enumerate(wanted) for buffer, each in played]
+    stalls = {
+        buffer.name: each[i] for i, stream in enumerate(wanted) for buffer, each in played if stream.name == SPIKE
+    }
+    return rows, stalls
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--traces", nargs="+", default=[], metavar="NAME", help="parts of names of recorded traces")
@@ -209,42 +220,25 @@ def main() -> None:
     known = traces.recorded()
     names = [name for name in known if not arguments.traces or any(part in name for part in arguments.traces)]
     if not known:
-        comparing.tell(f"skipped: no data in {traces.DATA / 'traces'}: only made networks are measured")
+        comparing.tell("skipped: no data (recorded networks, by OFFHOOK_DATA): only made ones are measured")
     elif not names:
         raise SystemExit(f"no trace is called like that; there are {', '.join(known)}")
     wanted = streams(names, arguments.seconds, made=not arguments.traces)
+    if not wanted:
+        return
     before = comparing.machine()
-    measured = [(buffer, buffer.play(wanted)) for buffer in comparing.here(arguments.buffers, but=("spandsp",))]
-    by_stream = zip(wanted, zip(*(played for _, played in measured), strict=True), strict=True)
-    rows = [
-        row(stream, buffer, one) for stream, each in by_stream for (buffer, _), one in zip(measured, each, strict=True)
-    ]
+    rows, stalls = measure(wanted, comparing.here(arguments.buffers, but=("spandsp",), times=NETEQ_TIMES))
     if arguments.plot is not None:
-        spikes = {
-            buffer.name: p
-            for buffer, all_played in measured
-            for s, p in zip(wanted, all_played, strict=True)
-            if s.name == SPIKE
-        }
-        plot(rows, spikes, arguments.plot)
+        plot(rows, stalls, arguments.plot)
     if arguments.json:
-        print(json.dumps({"rows": [_as_json(one) for one in rows], "seconds": arguments.seconds, "machine": before}))
+        print(json.dumps({"rows": [asdict(one) for one in rows], "seconds": arguments.seconds, "machine": before}))
         return
     print(table(rows))
     print("\n".join(["", *against_neteq(rows)]))
     if punctual := [one.sent_late_p99_ms for one in rows if one.sent_late_p99_ms is not None]:
-        print(
-            f"\nin real time, packets left at most {max(punctual):.1f} ms late (p99 of a stream); load {before['load']}"
-        )
-
-
-def _as_json(one: Row) -> dict[str, object]:
-    from dataclasses import asdict
-
-    return asdict(one)
+        print(f"\nin real time, 99 % of packets left at most {max(punctual):.1f} ms late; load before {before['load']}")
 
 
 if __name__ == "__main__":
     with comparing.plainly():
         main()
-    sys.exit(0)

@@ -24,7 +24,6 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -128,32 +127,20 @@ def measure(buffers: Sequence[Buffer], ways: Sequence[Line], said: Sequence[Utte
     """Every buffer on every line."""
     streams = [sent(line, sound) for line in ways]
     # Sound first, scores later: while NetEq runs on the machine's clock nothing else of ours does.
-    heard = {}
+    heard: dict[tuple[str, str], list[Sound]] = {}
     for buffer in buffers:
         comparing.tell(f"playing through {buffer.name}")
         for stream, played in zip(streams, buffer.play(streams), strict=True):
             heard[buffer.name, stream.name] = cuts(said, played)
-    spawned = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(os.cpu_count(), mp_context=spawned, initializer=signal.signal, initargs=_DEAF)
-    try:
-        waiting = [
-            (
-                buffer,
-                line,
-                stream,
-                pool.submit(scored, [(u.sound, h) for u, h in zip(said, heard[buffer.name, line.name], strict=True)]),
-            )
-            for buffer in buffers
-            for line, stream in zip(ways, streams, strict=True)
-        ]
+    pairs = [[(u.sound, h) for u, h in zip(said, each, strict=True)] for each in heard.values()]
+    places = [(buffer, line, stream) for buffer in buffers for line, stream in zip(ways, streams, strict=True)]
+    with multiprocessing.get_context("spawn").Pool(os.cpu_count(), signal.signal, _DEAF) as pool:
         out = []
-        for number, (buffer, line, stream, result) in enumerate(waiting):
-            if line is ways[0]:
-                comparing.tell(f"scoring {buffer.name} ({number} of {len(waiting)} done)")
-            out.append(cell(buffer, line, stream, result.result()))
+        for (buffer, line, stream), found in zip(places, pool.imap(scored, pairs), strict=True):
+            out.append(cell(buffer, line, stream, found))
+            if len(out) % len(ways) == 0:
+                comparing.tell(f"scored {buffer.name}")
         return out
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 _DEAF = (signal.SIGINT, signal.SIG_IGN)

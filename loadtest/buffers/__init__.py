@@ -20,6 +20,6 @@ from .stream import Buffer, Played, Stream
 __all__ = ["Buffer", "Played", "Stream", "every"]
 
 
-def every(tell: Callable[[str], None] = lambda text: None) -> list[Buffer]:
-    """All of them, in the order of the tables; `tell` is told what takes long."""
-    return [Listening(), Ours(), NetEq(tell), Speex(), SPANDSP, Aiortc(), REPETITION, ZEROS]
+def every(tell: Callable[[str], None] = lambda text: None, times: int = 1) -> list[Buffer]:
+    """All of them, in the order of the tables; `tell` is told what takes long, `times` is how often that is done."""
+    return [Listening(), Ours(), NetEq(tell, times), Speex(), SPANDSP, Aiortc(), REPETITION, ZEROS]

@@ -1,10 +1,11 @@
 """NetEq, libwebrtc's buffer, as browsers run it: real peer connections of `wrtc` (libwebrtc for Python, BSD) that are
 sent our own packets over DTLS-SRTP on this machine, through aiortc's transport, at the moments that the stream says.
 
-It runs on the machine's clock, so streams are played side by side, as long as they last; how punctually they were sent
-stands with the figures. What it says of itself (getStats) is asked every 100 ms: its delay runs from a packet's arrival
-to its decoding, and leaves out what still waits in its output, so it is told a little better than it is. Late are the
-packets it says it discarded. The sound is what its track gives.
+It runs on the machine's clock, so streams are played side by side, as long as they last, each as often as asked: no
+two runs are quite alike. How punctually they were sent stands with the figures. What it says of itself (getStats) is
+asked every 100 ms: its delay runs from a packet's arrival to its decoding, and leaves out what still waits in its
+output, so it is told a little better than it is. Late are the packets it says it discarded. The sound is what its track
+gives.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import numpy as np
 
 from offhook.speech.resample import resample
 
-from .stream import MS, PACKET, RATE_HZ, Played, Sound, Stream
+from .stream import MS, PACKET, RATE_HZ, Played, Sound, Stream, together
 
 ASKED_EVERY_MS = 100
 AFTER_MS = 500
@@ -64,8 +65,8 @@ class NetEq:
     about = "NetEq of libwebrtc, real peer connections"
     real_time = True
 
-    def __init__(self, tell: Callable[[str], None] = lambda text: None) -> None:
-        self._tell = tell
+    def __init__(self, tell: Callable[[str], None] = lambda text: None, times: int = 1) -> None:
+        self._tell, self._times = tell, times
 
     def missing(self) -> str | None:
         try:
@@ -77,16 +78,18 @@ class NetEq:
 
     def play(self, streams: Sequence[Stream]) -> list[Played]:
         longest_s = max(stream.packets[-1].arrival_ns for stream in streams) / 1e9
-        self._tell(f"neteq runs in real time: {len(streams)} streams side by side, {longest_s:.0f} s")
+        alike = [stream for stream in streams for _ in range(self._times)]
+        self._tell(f"neteq runs in real time: {len(alike)} streams side by side, {longest_s:.0f} s")
         usual = os.getpriority(os.PRIO_PROCESS, 0)
         try:
             os.setpriority(os.PRIO_PROCESS, 0, -15)  # what else runs here is not to disturb its clock
         except PermissionError:
             pass
         try:
-            return asyncio.run(_play(streams))
+            played = asyncio.run(_play(alike))
         finally:
             os.setpriority(os.PRIO_PROCESS, 0, usual)
+        return [together(played[i : i + self._times]) for i in range(0, len(played), self._times)]
 
 
 async def _play(streams: Sequence[Stream]) -> list[Played]:

@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from . import native
-from .speex import PHASES_NS, together
-from .stream import AFTER_NS, MS, PACKET, PACKET_MS, Played, Stream
+from .stream import AFTER_NS, MS, PACKET, PACKET_MS, PHASES_NS, Played, Stream, together
 
 
 class Ours:

@@ -13,10 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from .fixed import Repetition
-from .stream import MS, PACKET, Played, Stream, from_ulaw, ticks
+from .stream import MS, PACKET, PHASES_NS, Played, Stream, from_ulaw, ticks, together
 
-PHASES_NS = (0, 5 * MS, 10 * MS, 15 * MS)
-"""Where the player's ticks fall among the packets is chance: measured at each of these, and put together."""
 _OK = 0
 
 
@@ -98,16 +96,3 @@ class Speex:
             sound=np.concatenate(sound),
             begin_ns=begin_ns,
         )
-
-
-def together(runs: Sequence[Played]) -> Played:
-    """The same stream played at several phases, as one; the sound is the first's."""
-    return Played(
-        arrived=sum(run.arrived for run in runs),
-        unplayed=sum(run.unplayed for run in runs),
-        made_up_percent=float(np.mean([run.made_up_percent for run in runs])),
-        delays=np.concatenate([run.delays for run in runs]),
-        sound=runs[0].sound,
-        begin_ns=runs[0].begin_ns,
-        more=runs[0].more,
-    )

@@ -18,6 +18,8 @@ PACKET = RATE_HZ * PACKET_MS // 1000
 MS = 1_000_000
 AFTER_NS = 1_000 * MS
 """Buffers are asked on for so long after the last packet. Nothing made up then is counted."""
+PHASES_NS = (0, 5 * MS, 10 * MS, 15 * MS)
+"""Where a player's ticks fall among the packets is chance: measured at each of these, and put together."""
 
 Sound = npt.NDArray[np.int16]
 
@@ -87,6 +89,19 @@ class Played:
     @property
     def unplayed_percent(self) -> float:
         return 100 * self.unplayed / max(1, self.arrived)
+
+
+def together(runs: Sequence[Played]) -> Played:
+    """The same stream played more than once, as one; the sound, and what else there is, is the first's."""
+    return Played(
+        arrived=sum(run.arrived for run in runs),
+        unplayed=sum(run.unplayed for run in runs),
+        made_up_percent=float(np.mean([run.made_up_percent for run in runs])),
+        delays=np.concatenate([run.delays for run in runs]),
+        sound=runs[0].sound,
+        begin_ns=runs[0].begin_ns,
+        more=runs[0].more,
+    )
 
 
 class Buffer(Protocol):
