@@ -8,13 +8,15 @@
 Every buffer gets the same packets at the same moments. Most are asked as fast as they go; NetEq runs in real time, all
 streams side by side, which takes as long as the longest of them (five minutes). Columns:
 
-    mean, p95   delay between a packet's arrival and its playing, over what was played, in ms
+    mean, p95, p99
+                delay between a packet's arrival and its playing, over what was played, in ms
     late        packets that arrived and were never played, % of those that arrived
     made up     concealment in place of packets that were not there, % of the sound played
     back        after a single stall of 300 ms: seconds until the delay stays within 10 ms of what it was before
     drift       with a sender's clock 100 ppm off: how much the delay grew from the first 20 s to the last, in ms
 
-`listening` is not for playing: it is what a speech model hears, and holds a packet back only behind a gap.
+`listening` is not for playing: it is what a speech model hears, and holds a packet back only behind a gap. `aiortc` has
+no clock either: its delay ends where it lets go of a packet, and whoever plays it waits again.
 """
 
 from __future__ import annotations
@@ -120,7 +122,7 @@ def drift_ms(played: Played) -> float:
 
 def table(rows: Sequence[Row]) -> str:
     """For people."""
-    head = f"{'':30}{'mean':>9}{'p95':>9}{'late':>8}{'made up':>9}"
+    head = f"{'':30}{'mean':>9}{'p95':>9}{'p99':>9}{'late':>8}{'made up':>9}"
     lines: list[str] = []
     for name in dict.fromkeys(row.trace for row in rows):
         lines += [
@@ -134,7 +136,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def _shown(row: Row) -> str:
-    cells = [_number(row.mean_ms, 9, 1), _number(row.p95_ms, 9, 1)]
+    cells = [_number(value, 9, 1) for value in (row.mean_ms, row.p95_ms, row.p99_ms)]
     cells += [_number(row.late_percent, 8, 2), _number(row.made_up_percent, 9, 2)]
     if row.trace == SPIKE:
         cells.append("    never" if row.back_s is None else f"{row.back_s:7.1f} s")
