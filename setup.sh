@@ -51,6 +51,7 @@ system_packages() {
 	[ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
 	[ -e /usr/include/opus/opus.h ] || missing+=(libopus-dev)
 	[ -e /usr/include/srtp2/srtp.h ] || missing+=(libsrtp2-dev)
+	[ -e /usr/include/openssl/evp.h ] || missing+=(libssl-dev)
 	[ ${#missing[@]} -eq 0 ] || install_packages "Offhook" "${missing[@]}"
 }
 

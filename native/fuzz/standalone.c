@@ -76,6 +76,7 @@ static void seed_corpus(void)
 		0, 0, 0, 9, 64, 0, 0, 1, 0, 0, 0, 5, 0, 0, 0, 3, 1, 1, 1, 1, 0, 1, 0, 0,
 		0x81, 202, 0, 2, 0, 0, 0, 1, 1, 2, 'a', 'b', 0x81, 203, 0, 2, 0, 0, 0, 1, 2, 'b', 'y', 0,
 	};
+	static const uint8_t stun[] = { 0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0, 6, 0, 3, 'a', ':', 'b', 0 };
 
 	corpus[0].len = sizeof(rtp);
 	memcpy(corpus[0].bytes, rtp, sizeof(rtp));
@@ -84,7 +85,15 @@ static void seed_corpus(void)
 	corpus[2].len = 400; /* a call of a hundred packets on time */
 	for (size_t i = 0; i < 400; i++)
 		corpus[2].bytes[i] = i % 4 == 0 ? 9 : i % 4 == 3 ? 20 : 0;
-	corpus_count = 3;
+	memcpy(corpus[3].bytes, stun, sizeof(stun));
+	corpus[3].len = sizeof(stun);
+	for (size_t i = 0; i < 300; i++) /* datagrams from two sides of an ICE port: selected, STUN, DTLS, RTP, RTCP */
+		corpus[4].bytes[i] = (const uint8_t[]){0xa5, 9, 1, 1, 0x25, 9, 22, 254, 0x25, 9, 128, 0, 0x26, 9, 129, 200}[i % 16];
+	corpus[4].len = 300;
+	memcpy(corpus[5].bytes + 1, rtp, sizeof(rtp)); /* and with new keys, for SRTP */
+	corpus[5].bytes[0] = 0x24;
+	corpus[5].len = 1 + sizeof(rtp);
+	corpus_count = 6;
 }
 
 static void mutate(uint64_t *state)

@@ -7,13 +7,20 @@
  * from any thread. Audio enters and leaves through sockets, shared-memory rings (oh_slots.h), prompts and tracks.
  *
  * The media clock of a port counts 8 kHz samples since the port opened, on CLOCK_MONOTONIC. It is the clock of
- * everything a port reports and of both its tracks.
+ * everything a port reports and of both its tracks. Its audio runs at its codec's rate, 8 or 16 kHz (oh_codec.h), and is
+ * resampled only where something of the other rate meets it: a slot (always 16 kHz), a room, a track.
  *
- *   Listening path: socket -> latch -> oh_listen -> 16 kHz -> slot's listen ring, bridged peer, caller track
- *   Playing path:   digits, else prompt, else bridged peer, else slot's play ring, else comfort noise -> socket
+ *   Listening path: socket -> latch -> oh_listen (decodes) -> slot's listen ring, caller track
+ *   Bridge path:    socket -> latch -> oh_playout (decodes) -> room's mix -> all others in the room
+ *   Playing path:   digits, else prompt, else room's mix, else slot's play ring, else comfort noise -> socket
  *
- * One packet leaves a sending port at each of its times on the absolute clock, whatever there is to say; RTP
- * timestamps are the media clock plus a random offset, so they go on across holds.
+ * One packet leaves a sending port at each of its times on the absolute clock, whatever there is to say (with `dtx`, and
+ * Opus, next to none while there is nothing); RTP timestamps are the media clock, in the codec's ticks, plus a random
+ * offset, so they go on across holds. They also go on from where they were when the codec changes to one of another
+ * clock; the SSRC stays, for most telephones take another one for another party (RFC 7160 would have it changed).
+ *
+ * When signalling changes the codec, what leaves is coded anew at once; what comes is decoded as before until the first
+ * packet of the new payload type. Neither clicks.
  *
  * Where a packet lies on the tracks: what comes in ends where it arrived (its last sample was said just then), what
  * goes out begins where it left. A caller packet is placed by its RTP timestamp from there on; that mapping is made
@@ -29,6 +36,13 @@
  *     silent for 100 ms, another SSRC after OH_LATCH_PACKETS once it has been silent for a second.
  * Of what is taken, more than 400 packets or 20 presses of keys a second (and a burst of 400 or 64) is dropped as bad.
  *
+ * Encrypted (oh_remote.secure): nothing plain is taken or sent, and nothing at all before there are keys. What is not
+ * authentic is counted and changes nothing: it is not even a candidate for the above. Reports are SRTCP.
+ *
+ * ICE (oh_port_ice): media and DTLS are taken only from, and sent only to, the address that oh_port_select names, and
+ * where none is named from nobody; nothing is latched. STUN from anywhere and DTLS from there are handed up
+ * (oh_core_datagrams) for those who know these protocols, who answer with oh_port_post. RTCP is on the RTP port.
+ *
  * Functions return 0 or a negative errno; -ENOENT where the port is not (or no longer) open, -ETIMEDOUT where the
  * media thread did not answer, -ESHUTDOWN once the core stops.
  */
@@ -39,11 +53,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "oh_codec.h"
+#include "oh_srtp.h"
+
 #define OH_ANSWER_MS     2000u /* the longest a caller of this API waits for the media thread */
 #define OH_LATCH_PACKETS 4u    /* packets in sequence before an address that was not signalled is believed */
 #define OH_MAX_PORTS     16384u
 #define OH_MAX_SEGMENTS  64u
 #define OH_EVENT_TEXT    96u
+#define OH_DATAGRAM_MAX  1500u /* bytes of a datagram that is handed up or posted */
 
 struct oh_core;
 
@@ -108,19 +126,35 @@ struct oh_port_counters {
 	double   rtt_ms;
 	double   remote_lost;    /* 0..1 */
 	uint64_t record_dropped; /* 8 kHz samples of tracks dropped because the disk was too slow */
+	uint64_t unauthentic;    /* SRTP and SRTCP that was not sealed with the key, or plain where that is not allowed */
+	uint64_t replayed;       /* SRTP and SRTCP that was seen before, or is too old to tell */
+	uint64_t handed_up;      /* STUN and DTLS datagrams */
+	uint64_t handed_up_dropped; /* likewise, but too many, or nobody took them */
 };
 
 struct oh_remote {
-	uint32_t ip;         /* network byte order */
-	uint16_t rtp_port;   /* host byte order */
-	uint16_t rtcp_port;  /* host byte order; 0: none */
-	bool     alaw;       /* else ulaw */
-	uint8_t  audio_pt;   /* negotiated payload type of the codec */
-	int16_t  digits_pt;  /* of telephone-event, -1: none */
-	uint16_t packet_ms;  /* of what we send: 10, 20, 30, 40, 60 */
-	bool     send;
-	bool     receive;
-	bool     rtcp_mux;
+	uint32_t      ip;             /* network byte order */
+	uint16_t      rtp_port;       /* host byte order */
+	uint16_t      rtcp_port;      /* host byte order; 0: none */
+	enum oh_codec codec;
+	uint8_t       audio_pt;       /* negotiated payload type of the codec */
+	int16_t       digits_pt;      /* of telephone-event, -1: none */
+	uint32_t      digits_rate_hz; /* its clock: 8000, or 48000 beside Opus */
+	uint16_t      packet_ms;      /* of what we send: 10, 20, 30, 40, 60; Opus has no 30 */
+	bool          send;
+	bool          receive;
+	bool          rtcp_mux;
+	bool          dtx;            /* Opus: send next to nothing while nothing is said */
+	bool          secure;         /* SRTP (RFC 3711) with the keys of oh_port_keys, and nothing else */
+};
+
+struct oh_datagram {                             /* not media: for ICE and DTLS */
+	int64_t  arrived_ns;             /* CLOCK_MONOTONIC */
+	uint32_t port;                   /* number of the port it came to */
+	uint32_t ip;                     /* where it came from, network byte order */
+	uint16_t from_port;              /* host byte order */
+	uint16_t len;
+	uint8_t  data[OH_DATAGRAM_MAX];
 };
 
 /*
@@ -132,11 +166,17 @@ int oh_core_start(struct oh_core **core, const struct oh_core_config *config);
 /* Close all ports, finish their tracks, end the threads, free everything. No other call may be under way. */
 void oh_core_stop(struct oh_core *core);
 
-/* A descriptor that is readable while events wait. Owned by the core. */
+/* A descriptor that is readable while events or datagrams wait. Owned by the core. */
 int oh_core_event_fd(const struct oh_core *core);
 
 /* Take up to `most` events, oldest first; returns how many. One thread at a time. */
 size_t oh_core_events(struct oh_core *core, struct oh_event *out, size_t most);
+
+/*
+ * Take up to `most` datagrams of ports with ICE, oldest first; returns how many. One thread at a time. Who has such
+ * ports must take them: until then the descriptor stays readable, and what comes beyond a thousand is dropped.
+ */
+size_t oh_core_datagrams(struct oh_core *core, struct oh_datagram *out, size_t most);
 
 /* What has been counted since the start. */
 int oh_core_counters(struct oh_core *core, struct oh_core_counters *out);
@@ -166,18 +206,70 @@ int oh_port_open(struct oh_core *core, uint32_t *number, uint16_t *rtp_port, int
  */
 int oh_port_close(struct oh_core *core, uint32_t port);
 
-/* Send there, take packets from there; forgets what was latched. -EINVAL where packet_ms is none of those. */
+/*
+ * Send there, take packets from there; forgets what was latched. -EINVAL where packet_ms or digits_rate_hz is none of
+ * those; -ENOMEM: for an Opus encoder and decoder.
+ */
 int oh_port_remote(struct oh_core *core, uint32_t port, const struct oh_remote *remote);
+
+/*
+ * Keys for SRTP from now on (copied; wipe yours), or NULL: forget them. Keys that are the same as before, in either
+ * direction, go on with their counters; with another receiving key what is still on its way with the one before is taken
+ * (oh_srtp.h). The port's stream gets another SSRC where a new sending key would leave its roll-over counter in doubt. A
+ * sending key that was replaced must not come back. -EINVAL: no such suite, -ENOMEM, -ENOTSUP.
+ */
+int oh_port_keys(struct oh_core *core, uint32_t port, const struct oh_srtp_keys *keys);
+
+/*
+ * Let ICE say whom this port talks to (true), or signalling again (false). From the first on, the port has no RTCP socket
+ * of its own: without ICE it reports only where RTCP is multiplexed. 0 also where it is so already.
+ */
+int oh_port_ice(struct oh_core *core, uint32_t port, bool on);
+
+/*
+ * With ICE: send there and take from there, at once and with the same stream as before (and for a second media that was
+ * on its way from the address before); rtp_port 0: to and from nobody.
+ * -EINVAL: the port is without ICE.
+ *   ip, rtp_port  network and host byte order
+ */
+int oh_port_select(struct oh_core *core, uint32_t port, uint32_t ip, uint16_t rtp_port);
+
+/*
+ * Send a datagram from the port's RTP socket, after what was asked before. Does not wait: like any datagram it may be
+ * lost, as it is where the port is not open. -EMSGSIZE: over OH_DATAGRAM_MAX bytes or none; -EINVAL: no address;
+ * -ENOBUFS: a thousand wait already, -ENOMEM.
+ */
+int oh_port_post(struct oh_core *core, uint32_t port, uint32_t ip, uint16_t rtp_port, const uint8_t *data, size_t len);
 
 /* Bind to a slot; `*epoch` is the new binding's. -ERANGE: no such segment or slot; -EBUSY: another port holds it. */
 int oh_port_bind(struct oh_core *core, uint32_t port, uint32_t segment, uint32_t slot, uint32_t *epoch);
 /* Leave the slot; 0 also without one. */
 int oh_port_unbind(struct oh_core *core, uint32_t port);
 
-/* Let two ports hear each other; bridges either had are undone. -EINVAL where both are one. */
+/* Let two ports hear each other, in a room of their own; the rooms either was in are left. -EINVAL where both are one. */
 int oh_port_bridge(struct oh_core *core, uint32_t port, uint32_t other);
-/* Undo the bridge of both; 0 also without one. */
-int oh_port_unbridge(struct oh_core *core, uint32_t port);
+
+/*
+ * A room: each port in it hears all the others, mixed, through playout buffers that adapt to each line (oh_playout.h),
+ * instead of its slot alone. Its slot, where it is bound to one, is a party too: heard by all, hearing all.
+ */
+int oh_core_room(struct oh_core *core, uint32_t *room);
+/* All leave, and it is gone. 0 also where it is not known. */
+int oh_core_close_room(struct oh_core *core, uint32_t room);
+
+enum oh_heard_by {          /* who hears what a port's far end says; it hears all others in each case */
+	OH_HEARD_BY_ALL,    /* a party; of a supervisor: barging in */
+	OH_HEARD_BY_NOBODY, /* of a supervisor: listening */
+	OH_HEARD_BY_LINE,   /* the far end of port `by` alone: a whisper to a person ... */
+	OH_HEARD_BY_SLOT    /* ... or its slot alone: to an AI agent */
+};
+
+/* Come into a room, out of any other. -ENOENT: no such room; -ENOSPC: it holds OH_ROOM_VOICES voices, slots counted. */
+int oh_port_enter(struct oh_core *core, uint32_t port, uint32_t room, enum oh_heard_by heard, uint32_t by);
+/* Leave the room, or the bridge; 0 also in none. */
+int oh_port_leave_rooms(struct oh_core *core, uint32_t port);
+/* Be heard by others from now on. -ENOTCONN: in no room. */
+int oh_port_heard(struct oh_core *core, uint32_t port, enum oh_heard_by heard, uint32_t by);
 
 /* Play a prompt; `*play` numbers this playing. -ERANGE: no such prompt. */
 int oh_port_play(struct oh_core *core, uint32_t port, uint32_t prompt, bool loop, uint32_t *play);
@@ -193,7 +285,7 @@ int oh_port_flush(struct oh_core *core, uint32_t port, uint64_t *played);
  */
 int oh_port_send_digits(struct oh_core *core, uint32_t port, const char *digits, uint32_t press_ms);
 
-/* Write two tracks. -EALREADY: it records already; else what opening the files answered. */
+/* Write two tracks, of the rate that the port's codec has now. -EALREADY: it records already; else what opening the files answered. */
 int oh_port_record(struct oh_core *core, uint32_t port, const char *caller_path, const char *agent_path);
 /* Leave holes in both tracks (true), or write on (false); 0 also where nothing is recorded. */
 int oh_port_pause_recording(struct oh_core *core, uint32_t port, bool paused);

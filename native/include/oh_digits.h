@@ -30,15 +30,19 @@ struct oh_digits_in {
 	int64_t  seen_ns;   /* when the open press was last heard of */
 	uint32_t timestamp; /* of the newest segment of the open or last press */
 	uint32_t start;     /* timestamp of its first segment */
-	uint32_t duration;  /* of the newest segment, samples */
-	uint32_t before;    /* of the segments before it, samples */
+	uint32_t duration;  /* of the newest segment, by the timestamps' clock */
+	uint32_t before;    /* of the segments before it, likewise */
+	uint32_t rate_hz;   /* of its timestamps and durations */
 	uint8_t  event;     /* 0..15 */
 	bool     open;      /* a press is going on */
 	bool     any;       /* timestamp is of some press; false before the first */
 };
 
-/* Start, or start again after the remote's SSRC changed. */
-void oh_digits_in_init(struct oh_digits_in *in);
+/*
+ * Start, or start again after the remote's SSRC changed.
+ *   rate_hz  telephone-event's clock as it was agreed: 8000, or 48000 beside Opus (RFC 7587 section 7)
+ */
+void oh_digits_in_init(struct oh_digits_in *in, uint32_t rate_hz);
 
 /*
  * One telephone-event packet arrived.
@@ -58,7 +62,8 @@ struct oh_digits_out {
 	uint32_t press;                    /* length of the press being sent, samples at 8 kHz */
 	uint32_t next_press;               /* of those after it */
 	uint32_t gap;                      /* silence after a press, samples */
-	uint32_t timestamp;                /* of the press being sent */
+	uint32_t timestamp;                /* of the press being sent, or of its newest segment */
+	uint32_t segment;                  /* samples of the press before that segment */
 	uint32_t sent;                     /* duration said so far, samples; 0: the press has not begun */
 	uint32_t ends;                     /* end packets sent, 0..3 */
 	uint32_t quiet;                    /* of the gap, samples passed */
@@ -84,11 +89,13 @@ int oh_digits_out_queue(struct oh_digits_out *out, const char *keys, unsigned pr
 /*
  * One packet time passes.
  *   now      RTP timestamp of this tick's first sample; samples: samples at 8 kHz in a packet (160 for 20 ms)
+ *   rate_hz  telephone-event's clock, see oh_digits_in_init. At 48000 a key held for more than 1.3 s goes on in segments
  *   packet   filled where 1 is returned
  * 1: send this packet in place of audio (with the next sequence number); 0: none, send audio (in the gap between
  * two presses audio must be silent), see oh_digits_out_busy.
  */
-int oh_digits_out_tick(struct oh_digits_out *out, uint32_t now, uint32_t samples, struct oh_digits_packet *packet);
+int oh_digits_out_tick(struct oh_digits_out *out, uint32_t now, uint32_t samples, uint32_t rate_hz,
+                       struct oh_digits_packet *packet);
 
 /* True from oh_digits_out_queue until the last key's gap is over. */
 bool oh_digits_out_busy(const struct oh_digits_out *out);

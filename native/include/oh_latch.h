@@ -43,6 +43,9 @@ struct oh_latch {
 /* Signalling spoke: take packets of this address (ip in network byte order); what was learned is forgotten. */
 void oh_latch_signalled(struct oh_latch *latch, uint32_t ip, uint16_t port);
 
+/* The far end goes on from this address, which is beyond doubt: its stream is taken from there, and from nowhere else. */
+void oh_latch_select(struct oh_latch *latch, uint32_t ip, uint16_t port);
+
 /*
  * Judge a packet that is valid RTP of a negotiated payload type.
  *   ip, port  where it came from, network and host byte order

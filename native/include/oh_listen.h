@@ -1,9 +1,11 @@
 /*
- * oh_listen.h - the listening path's buffer: RTP packets in, a stream of 8 kHz samples out, with next to no delay.
+ * oh_listen.h - the listening path's buffer: RTP packets in, a stream of samples out, with next to no delay.
  *
  * Nobody listens to this stream on a loudspeaker, so it has no playout delay:
  *   - a packet that continues the stream is decoded and released at once, while it arrives;
- *   - behind a gap packets wait, at most OH_LISTEN_WAIT_NS, for the missing ones; then the gap is concealed;
+ *   - behind a gap packets wait, at most OH_LISTEN_WAIT_NS, for the missing ones; then the gap is concealed, by the codec
+ *     where it can do so. Of a codec that sends copies (Opus), the packet behind the gap brings back the one before it:
+ *     that is HEARD, for it is what the caller said, and counted as `recovered_samples` too. The lost packet stays lost;
  *   - when nothing comes at all, 20 ms are made up every 20 ms, from OH_LISTEN_WAIT_NS after the moment that the next
  *     packet was due: 60 ms of fading voice (CONCEALED), then low comfort noise (MISSING, which is not the caller's
  *     silence). The stream's clock never stops. The moment is known within one call of oh_listen_tick.
@@ -11,8 +13,8 @@
  *     recording alone; the stream itself does not go back. So when packets return after a stall the stream goes on
  *     without any delay having piled up. (Where the path's delay has grown for good by more than half a second the
  *     stream restarts with what comes.)
- *   - silence that the sender made (comfort noise packets of RFC 3389, or a jump of the timestamp without one of the
- *     sequence number, or digits in place of audio) is COMFORT.
+ *   - silence that the sender made (comfort noise packets of RFC 3389, an Opus packet that tells of it, a jump of the
+ *     timestamp without one of the sequence number, or digits in place of audio) is COMFORT.
  *
  * Two clocks. The stream is the sender's timeline: every sample of it comes out exactly once, in order, and `at`
  * counts them from the first packet on. A sender whose clock is slower than ours gives its reader a little less than
@@ -21,11 +23,17 @@
  * until it does no longer (oh_lead.h). A skipped packet goes to the recording and not to the reader; `at` counts it.
  * What the reader gets is therefore never more than OH_LEAD_MAX_MS and two seconds' skew behind.
  *
+ * Samples are of the codec's rate (oh_codec.h), here and in every number below that says samples; RTP timestamps count
+ * ticks, of which a sample may have several. When the codec changes (oh_listen_codec), the stream goes on: `at` and the
+ * counters are carried over to the new rate, and the voice is cross-faded.
+ *
  * The reader's stream is the LIVE frames (oh_listen_live): HEARD, CONCEALED, MISSING, COMFORT.
  *
- * A new SSRC restarts the stream at once; so does a timestamp that goes back or far ahead while the sequence numbers go
- * on. A sequence number far off restarts it when a second packet follows it with nothing believable between them. `at`
- * goes on over a restart, and the first frame after it says so.
+ * A new SSRC restarts the stream at once; so does the first packet by another codec's clock; so does a timestamp that
+ * goes back or far ahead while the sequence numbers go on. A sequence number far off restarts it when a second packet
+ * follows it with nothing believable between them. `at` goes on over a restart, and the first frame after it says so.
+ *
+ * A packet that comes after a later one was decoded is decoded beside the stream, so that the codec's memory stays whole.
  *
  * No allocation; one struct per port; one thread.
  */
@@ -36,21 +44,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "oh_codec.h"
 #include "oh_comfort.h"
 #include "oh_conceal.h"
-#include "oh_g711.h"
 #include "oh_lead.h"
 
 #define OH_LISTEN_WAIT_NS     40000000ll  /* longest wait behind a gap, and beyond a packet's due time */
-#define OH_LISTEN_FILL        160u        /* samples made up at a time: 20 ms */
-#define OH_LISTEN_MAX_SAMPLES 960u        /* longest packet taken: 120 ms of G.711 */
+#define OH_LISTEN_FILL_MS     20u         /* made up at a time */
+#define OH_LISTEN_MAX_SAMPLES OH_CODEC_SAMPLES_MAX /* longest packet taken: 120 ms */
 #define OH_LISTEN_SLOTS       16u         /* packets that can wait behind a gap; when more come it is concealed at once */
-#define OH_LISTEN_JUMP        12000       /* samples: a timestamp further ahead (1.5 s) is always a jump */
-#define OH_LISTEN_EARLY       3840        /* samples: likewise one this much ahead (480 ms) of what time explains */
+#define OH_LISTEN_JUMP_MS     1500        /* a timestamp further ahead is always a jump */
+#define OH_LISTEN_EARLY_MS    480         /* likewise one this much ahead of what time explains */
 #define OH_LISTEN_SEQ_JUMP    100         /* likewise a sequence number further off than this and what time explains */
 
 enum oh_listen_kind {
-	OH_HEARD,     /* decoded from a packet */
+	OH_HEARD,     /* decoded from a packet, its own or the next one's copy */
 	OH_CONCEALED, /* made up behind a gap */
 	OH_MISSING,   /* noise in place of packets that did not come: nobody knows what the caller said */
 	OH_COMFORT,   /* noise in place of a silence that the sender chose */
@@ -59,14 +67,14 @@ enum oh_listen_kind {
 };
 
 enum oh_listen_content { /* what a packet carries; its payload type, by the words of the session */
-	OH_CARRIES_AUDIO,   /* G.711 of the stream's law */
+	OH_CARRIES_AUDIO,   /* what the decoder takes */
 	OH_CARRIES_COMFORT, /* comfort noise, payload type 13: first byte is the level in -dBov */
 	OH_CARRIES_OTHER,   /* telephone-event or anything else: takes a sequence number, says nothing about sound */
 };
 
 struct oh_listen_packet {
 	const uint8_t         *payload;     /* copied where it must wait */
-	size_t                 payload_len; /* bytes; audio: 1..OH_LISTEN_MAX_SAMPLES */
+	size_t                 payload_len; /* bytes; audio and comfort noise: 1..OH_CODEC_PAYLOAD_MAX */
 	enum oh_listen_content content;
 	uint32_t               ssrc;
 	uint32_t               timestamp;
@@ -79,6 +87,7 @@ struct oh_listen_frame {
 	int64_t             at;        /* place of pcm[0] on the stream's timeline: samples since the first packet's first
 	                                * sample; below 0 only for a LATE one sent before that packet */
 	uint32_t            timestamp; /* RTP timestamp of pcm[0] */
+	uint32_t            rate_hz;   /* 8000 or 16000 */
 	enum oh_listen_kind kind;
 	bool                restarted; /* first of the stream's frames (not a LATE one) after a restart: `timestamp` does not
 	                                * continue that of the one before */
@@ -94,11 +103,12 @@ struct oh_listen_counters {
 	uint64_t duplicate;         /* packets that came again */
 	uint64_t reordered;         /* packets that came after a later one, in time or not */
 	uint64_t heard_samples;     /* released as HEARD */
+	uint64_t recovered_samples; /* of those (and of SKIPPED), from the next packet's copy of a lost one */
 	uint64_t concealed_samples; /* released as CONCEALED */
 	uint64_t missing_samples;   /* released as MISSING */
 	uint64_t comfort_samples;   /* released as COMFORT */
 	uint64_t skipped_samples;   /* left out to catch up */
-	uint64_t bad;               /* packets refused: empty or too long, or a lone jump */
+	uint64_t bad;               /* packets refused: none the codec takes, or a lone jump; or broken inside */
 	uint64_t restarts;          /* of the stream: SSRC changes and jumps */
 };
 
@@ -107,9 +117,10 @@ struct oh_listen_slot {                                 /* a packet that waits b
 	uint32_t               timestamp;
 	uint16_t               seq;
 	uint16_t               len;                     /* bytes of payload */
+	uint16_t               samples;                 /* audio in it */
 	enum oh_listen_content content;
 	bool                   used;
-	uint8_t                payload[OH_LISTEN_MAX_SAMPLES];
+	uint8_t                payload[OH_CODEC_PAYLOAD_MAX];
 };
 
 struct oh_listen {                                      /* private but for `counters` */
@@ -117,7 +128,11 @@ struct oh_listen {                                      /* private but for `coun
 	oh_listen_out            *out;                  /* where frames go ... */
 	void                     *out_arg;              /* ... and its first argument */
 	struct oh_conceal         conceal;              /* makes up what is missing */
-	enum oh_g711              law;
+	struct oh_decoder         decoder;
+	int32_t                   ticks;                /* of the timestamp, for a sample */
+	int32_t                   per_ms;               /* samples in a millisecond */
+	int64_t                   ns_a_sample;
+	bool                      new_clock;            /* no packet of audio has come by the codec's clock yet */
 	bool                      started;              /* a first packet came */
 	bool                      restarted;            /* the next frame is the first after a restart */
 	bool                      jump_seen;            /* one packet far off came: jump_seq is its sequence number + 1 */
@@ -142,19 +157,22 @@ struct oh_listen {                                      /* private but for `coun
 	struct oh_listen_slot     slots[OH_LISTEN_SLOTS];
 };
 
-/*
- * Start a stream.
- *   law   the codec agreed; out, arg: where frames go; seed: of the comfort noise
- */
-void oh_listen_init(struct oh_listen *listen, enum oh_g711 law, oh_listen_out *out, void *arg, uint32_t seed);
+/* Start a stream, of u-law: out, arg: where frames go; seed: of the comfort noise. */
+void oh_listen_init(struct oh_listen *listen, oh_listen_out *out, void *arg, uint32_t seed);
 
-/* The codec changed by new signalling: packets from now on are decoded by this law. */
-void oh_listen_law(struct oh_listen *listen, enum oh_g711 law);
+/* Give back what its decoder holds. Closing twice is harmless. */
+void oh_listen_close(struct oh_listen *listen);
+
+/*
+ * The codec changed by new signalling: packets from now on are for this decoder. What waits is decoded by the old one
+ * first. `*decoder` is the old one afterwards, to be closed by who called.
+ */
+void oh_listen_codec(struct oh_listen *listen, struct oh_decoder *decoder);
 
 /*
  * A packet arrived. Releases what can be released, through `out`.
  *   arrival_ns  CLOCK_MONOTONIC, never less than in an earlier call
- * 0; -EINVAL: refused and counted as bad (audio or comfort empty, or longer than OH_LISTEN_MAX_SAMPLES); -EALREADY:
+ * 0; -EINVAL: refused and counted as bad (audio that no decoder would take, comfort noise of no bytes); -EALREADY:
  * a duplicate; -EPROTO: a lone jump, not believed yet.
  */
 int oh_listen_put(struct oh_listen *listen, const struct oh_listen_packet *packet, int64_t arrival_ns);

@@ -1,5 +1,5 @@
 /*
- * oh_track.h - one side of a call as a WAV file (8 kHz, mono, 16 bits) that survives the death of its writer.
+ * oh_track.h - one side of a call as a WAV file (mono, 16 bits) that survives the death of its writer.
  *
  * Samples may be placed anywhere, in any order; what nobody wrote is silence (a hole in the file). The sizes in the
  * header never claim more than the file holds and are brought up to date at least once a second, so that a file whose
@@ -14,13 +14,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define OH_TRACK_RATE_HZ     8000u
 #define OH_TRACK_HEADER      44u           /* bytes before the first sample */
 #define OH_TRACK_MAX_SAMPLES 2147483628u   /* (2^32 - 1 - 36) / 2, rounded down a little: what a RIFF size can say */
 #define OH_TRACK_REFRESH_NS  1000000000ll  /* header brought up to date at least this often */
 
 struct oh_track {
 	int      fd;        /* -1: closed */
+	uint32_t rate_hz;
 	uint64_t samples;   /* length of the file so far, samples (the furthest one placed) */
 	uint64_t announced; /* length the header on disk says */
 	int64_t  fresh_ns;  /* when the header was last written, CLOCK_MONOTONIC as given by the caller */
@@ -28,10 +28,11 @@ struct oh_track {
 
 /*
  * Create the file and write a header of length 0.
+ *   rate_hz  samples a second
  *   path  must not exist (recordings are never overwritten); its folder must. Mode 0640.
  * 0; -EEXIST and whatever open(2) and write(2) say, negative. On error nothing stays open, and no file stays behind.
  */
-int oh_track_open(struct oh_track *track, const char *path, int64_t now_ns);
+int oh_track_open(struct oh_track *track, const char *path, uint32_t rate_hz, int64_t now_ns);
 
 /*
  * Place n samples so that pcm[0] is the track's sample at_sample. Later writes replace earlier ones.

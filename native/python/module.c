@@ -15,7 +15,8 @@
 #include "oh_core.h"
 #include "refusals.h"
 
-#define EVENTS_AT_ONCE 64
+#define EVENTS_AT_ONCE    64
+#define DATAGRAMS_AT_ONCE 16
 
 typedef struct {
 	PyObject_HEAD
@@ -163,6 +164,38 @@ static PyObject *core_events(PyObject *object, PyObject *unused)
 	return list;
 }
 
+static PyObject *core_datagrams(PyObject *object, PyObject *unused)
+{
+	Core              *self = (Core *)object;
+	struct oh_core    *core = enter(self);
+	struct oh_datagram datagrams[DATAGRAMS_AT_ONCE];
+	PyObject          *list;
+	size_t             n = DATAGRAMS_AT_ONCE;
+
+	(void)unused;
+	if (core == NULL)
+		return NULL;
+	list = PyList_New(0);
+	while (list != NULL && n == DATAGRAMS_AT_ONCE) {
+		n = oh_core_datagrams(core, datagrams, DATAGRAMS_AT_ONCE); /* never waits: the GIL stays */
+		for (size_t i = 0; i < n && list != NULL; i++) {
+			const struct oh_datagram *datagram = &datagrams[i];
+			struct in_addr            ip = {.s_addr = datagram->ip};
+			char                      host[INET_ADDRSTRLEN] = "";
+			PyObject                 *item;
+
+			(void)inet_ntop(AF_INET, &ip, host, sizeof(host));
+			item = Py_BuildValue("Isiy#L", datagram->port, host, (int)datagram->from_port, (const char *)datagram->data,
+			                     (Py_ssize_t)datagram->len, (long long)datagram->arrived_ns);
+			if (item == NULL || PyList_Append(list, item) < 0)
+				Py_CLEAR(list);
+			Py_XDECREF(item);
+		}
+	}
+	self->users--;
+	return list;
+}
+
 static PyObject *core_counters(PyObject *object, PyObject *unused)
 {
 	struct oh_core_counters counters;
@@ -264,10 +297,11 @@ static PyObject *core_remote(PyObject *object, PyObject *args)
 	struct in_addr   ip;
 	const char      *host;
 	unsigned int     port;
-	int              rtp_port, rtcp_port, alaw, audio_pt, digits_pt, packet_ms, send, receive, mux, error;
+	int              rtp_port, rtcp_port, codec, audio_pt, digits_pt, digits_rate_hz, packet_ms;
+	int              send, receive, mux, dtx, secure, error;
 
-	if (!PyArg_ParseTuple(args, "Isiiiiiippp", &port, &host, &rtp_port, &rtcp_port, &alaw, &audio_pt, &digits_pt,
-	                      &packet_ms, &send, &receive, &mux))
+	if (!PyArg_ParseTuple(args, "Isiiiiiiippppp", &port, &host, &rtp_port, &rtcp_port, &codec, &audio_pt, &digits_pt,
+	                      &digits_rate_hz, &packet_ms, &send, &receive, &mux, &dtx, &secure))
 		return NULL;
 	if (inet_pton(AF_INET, host, &ip) != 1)
 		return PyErr_Format(media_error, "port %u: remote: %s is no IPv4 address: resolve the name first", port,
@@ -275,16 +309,101 @@ static PyObject *core_remote(PyObject *object, PyObject *args)
 	remote.ip = ip.s_addr;
 	remote.rtp_port = (uint16_t)rtp_port;
 	remote.rtcp_port = (uint16_t)rtcp_port;
-	remote.alaw = alaw != 0;
+	remote.codec = (enum oh_codec)codec; /* one of CODECS: port.py has looked */
 	remote.audio_pt = (uint8_t)audio_pt;
 	remote.digits_pt = (int16_t)digits_pt;
+	remote.digits_rate_hz = (uint32_t)digits_rate_hz;
 	remote.packet_ms = (uint16_t)packet_ms;
 	remote.send = send != 0;
 	remote.receive = receive != 0;
 	remote.rtcp_mux = mux != 0;
+	remote.dtx = dtx != 0;
+	remote.secure = secure != 0;
 	RUN((Core *)object, error, oh_port_remote(core, port, &remote));
 	if (error < 0)
 		return refused("remote", port, error);
+	Py_RETURN_NONE;
+}
+
+static PyObject *core_keys(PyObject *object, PyObject *args)
+{
+	struct oh_srtp_keys keys;
+	const char         *send, *receive;
+	Py_ssize_t          send_len, receive_len;
+	size_t              len;
+	unsigned int        port;
+	int                 suite, error;
+
+	if (!PyArg_ParseTuple(args, "Iiy#y#", &port, &suite, &send, &send_len, &receive, &receive_len))
+		return NULL;
+	len = oh_srtp_key_len((enum oh_srtp_suite)suite);
+	if (len == 0 || (size_t)send_len != len || (size_t)receive_len != len)
+		return refused("keys", port, -EINVAL);
+	keys.suite = (enum oh_srtp_suite)suite;
+	memcpy(keys.send, send, len);
+	memcpy(keys.receive, receive, len);
+	RUN((Core *)object, error, oh_port_keys(core, port, &keys));
+	explicit_bzero(&keys, sizeof(keys));
+	if (error < 0)
+		return refused("keys", port, error);
+	Py_RETURN_NONE;
+}
+
+static int forget_keys(struct oh_core *core, unsigned int port)
+{
+	return oh_port_keys(core, port, NULL);
+}
+
+static PyObject *core_ice(PyObject *object, PyObject *args)
+{
+	unsigned int port;
+	int          on, error;
+
+	if (!PyArg_ParseTuple(args, "Ip", &port, &on))
+		return NULL;
+	RUN((Core *)object, error, oh_port_ice(core, port, on != 0));
+	if (error < 0)
+		return refused("ice", port, error);
+	Py_RETURN_NONE;
+}
+
+static PyObject *core_select(PyObject *object, PyObject *args)
+{
+	struct in_addr ip;
+	const char    *host;
+	unsigned int   port;
+	int            rtp_port, error;
+
+	if (!PyArg_ParseTuple(args, "Isi", &port, &host, &rtp_port))
+		return NULL;
+	if (inet_pton(AF_INET, host, &ip) != 1)
+		return PyErr_Format(media_error, "port %u: select: %s is no IPv4 address", port, host);
+	RUN((Core *)object, error, oh_port_select(core, port, ip.s_addr, (uint16_t)rtp_port));
+	if (error < 0)
+		return refused("select", port, error);
+	Py_RETURN_NONE;
+}
+
+static PyObject *core_post(PyObject *object, PyObject *args)
+{
+	struct in_addr  ip;
+	const char     *host, *data;
+	Py_ssize_t      len;
+	unsigned int    port;
+	int             rtp_port, error;
+	struct oh_core *core;
+
+	if (!PyArg_ParseTuple(args, "Isiy#", &port, &host, &rtp_port, &data, &len))
+		return NULL;
+	if (inet_pton(AF_INET, host, &ip) != 1)
+		return PyErr_Format(media_error, "port %u: post: %s is no IPv4 address", port, host);
+	core = enter((Core *)object);
+	if (core == NULL)
+		return NULL;
+	error = oh_port_post(core, port, ip.s_addr, (uint16_t)rtp_port, (const uint8_t *)data, (size_t)len); /* never waits */
+	((Core *)object)->users--;
+	if (error < 0)
+		return refused("post", port, error);
 	Py_RETURN_NONE;
 }
 
@@ -379,6 +498,57 @@ static PyObject *core_bridge(PyObject *object, PyObject *args)
 	Py_RETURN_NONE;
 }
 
+static PyObject *core_room(PyObject *object, PyObject *unused)
+{
+	uint32_t room = 0;
+	int      error;
+
+	(void)unused;
+	RUN((Core *)object, error, oh_core_room(core, &room));
+	return error < 0 ? refused("room", 0, error) : PyLong_FromUnsignedLong(room);
+}
+
+static PyObject *core_close_room(PyObject *object, PyObject *args)
+{
+	unsigned int room;
+	int          error;
+
+	if (!PyArg_ParseTuple(args, "I", &room))
+		return NULL;
+	if (((Core *)object)->core == NULL) /* the core closed it */
+		Py_RETURN_NONE;
+	RUN((Core *)object, error, oh_core_close_room(core, room));
+	if (error < 0 && error != -ESHUTDOWN)
+		return refused("close_room", 0, error);
+	Py_RETURN_NONE;
+}
+
+static PyObject *core_enter(PyObject *object, PyObject *args)
+{
+	unsigned int room, port, heard, by;
+	int          error;
+
+	if (!PyArg_ParseTuple(args, "IIII", &room, &port, &heard, &by))
+		return NULL;
+	RUN((Core *)object, error, oh_port_enter(core, port, room, (enum oh_heard_by)heard, by));
+	if (error < 0)
+		return refused("enter", port, error);
+	Py_RETURN_NONE;
+}
+
+static PyObject *core_heard(PyObject *object, PyObject *args)
+{
+	unsigned int port, heard, by;
+	int          error;
+
+	if (!PyArg_ParseTuple(args, "III", &port, &heard, &by))
+		return NULL;
+	RUN((Core *)object, error, oh_port_heard(core, port, (enum oh_heard_by)heard, by));
+	if (error < 0)
+		return refused("heard", port, error);
+	Py_RETURN_NONE;
+}
+
 /* Methods that take a port and answer nothing. */
 #define PLAIN(name, function)                                                                                          \
 	static PyObject *core_##name(PyObject *object, PyObject *args)                                                 \
@@ -394,8 +564,9 @@ static PyObject *core_bridge(PyObject *object, PyObject *args)
 		Py_RETURN_NONE;                                                                                        \
 	}
 
+PLAIN(forget_keys, forget_keys)
 PLAIN(unbind, oh_port_unbind)
-PLAIN(unbridge, oh_port_unbridge)
+PLAIN(leave, oh_port_leave_rooms)
 PLAIN(stop, oh_port_stop)
 PLAIN(stop_recording, oh_port_stop_recording)
 
@@ -411,12 +582,14 @@ static PyObject *core_port_counters(PyObject *object, PyObject *args)
 	if (error < 0)
 		return refused("counters", port, error);
 	return Py_BuildValue(
-	        "KKKKKKKKddKKKKdddd", (unsigned long long)c.packets_in, (unsigned long long)c.bytes_in,
+	        "KKKKKKKKddKKKKddddKKKK", (unsigned long long)c.packets_in, (unsigned long long)c.bytes_in,
 	        (unsigned long long)c.packets_out, (unsigned long long)c.bytes_out, (unsigned long long)c.late,
 	        (unsigned long long)c.lost, (unsigned long long)c.duplicate, (unsigned long long)c.reordered,
 	        (double)c.concealed / 8.0, (double)c.missing / 8.0, (unsigned long long)c.bad,
 	        (unsigned long long)c.wrong_source, (unsigned long long)c.wrong_ssrc, (unsigned long long)c.send_errors,
-	        c.jitter_ms, c.rtt_ms, c.remote_lost, (double)c.record_dropped / 8.0);
+	        c.jitter_ms, c.rtt_ms, c.remote_lost, (double)c.record_dropped / 8.0,
+	        (unsigned long long)c.unauthentic, (unsigned long long)c.replayed, (unsigned long long)c.handed_up,
+	        (unsigned long long)c.handed_up_dropped);
 }
 
 /* --- the module */
@@ -424,6 +597,7 @@ static PyObject *core_port_counters(PyObject *object, PyObject *args)
 static PyMethodDef core_methods[] = {
         {"fileno", core_fileno, METH_NOARGS, "A descriptor that is readable while events wait."},
         {"events", core_events, METH_NOARGS, "What happened since the last call, oldest first."},
+        {"datagrams", core_datagrams, METH_NOARGS, "What came for ICE and DTLS since the last call, oldest first."},
         {"counters", core_counters, METH_NOARGS, "struct oh_core_counters, as a tuple."},
         {"close", core_close, METH_NOARGS, "Close all ports and end the threads."},
         {"attach", core_attach, METH_VARARGS, "Map a slots segment."},
@@ -432,10 +606,19 @@ static PyMethodDef core_methods[] = {
         {"open", core_open, METH_NOARGS, "Open a port: number, UDP port, time of media clock 0."},
         {"close_port", core_close_port, METH_VARARGS, "Close a port."},
         {"remote", core_remote, METH_VARARGS, "Where to send, and from whom to take."},
+        {"keys", core_keys, METH_VARARGS, "Keys for SRTP."},
+        {"forget_keys", core_forget_keys, METH_VARARGS, "Have none."},
+        {"ice", core_ice, METH_VARARGS, "Whether ICE says whom the port talks to."},
+        {"select", core_select, METH_VARARGS, "Whom ICE has selected."},
+        {"post", core_post, METH_VARARGS, "Send a datagram."},
         {"bind", core_bind, METH_VARARGS, "Bind to a slot; the epoch."},
         {"unbind", core_unbind, METH_VARARGS, "Leave the slot."},
         {"bridge", core_bridge, METH_VARARGS, "Let two ports hear each other."},
-        {"unbridge", core_unbridge, METH_VARARGS, "Undo the bridge."},
+        {"room", core_room, METH_NOARGS, "Make a room: its number."},
+        {"close_room", core_close_room, METH_VARARGS, "Close a room."},
+        {"enter", core_enter, METH_VARARGS, "Bring a port into a room."},
+        {"leave", core_leave, METH_VARARGS, "Leave the room or the bridge."},
+        {"heard", core_heard, METH_VARARGS, "Who hears a port."},
         {"play", core_play, METH_VARARGS, "Play a prompt; the number of this playing."},
         {"stop", core_stop, METH_VARARGS, "Cut the prompt."},
         {"flush", core_flush, METH_VARARGS, "Cut what the slot said; the samples played."},
@@ -476,6 +659,13 @@ static int add_constants(PyObject *module)
 		const char *name;
 		int         value;
 	} constants[] = {
+	        {"ULAW", OH_CODEC_ULAW},
+	        {"ALAW", OH_CODEC_ALAW},
+	        {"OPUS", OH_CODEC_OPUS},
+	        {"HEARD_BY_ALL", OH_HEARD_BY_ALL},
+	        {"HEARD_BY_NOBODY", OH_HEARD_BY_NOBODY},
+	        {"HEARD_BY_LINE", OH_HEARD_BY_LINE},
+	        {"HEARD_BY_SLOT", OH_HEARD_BY_SLOT},
 	        {"DIGIT", OH_EVENT_DIGIT},
 	        {"DIGITS_SENT", OH_EVENT_DIGITS_SENT},
 	        {"PROMPT_DONE", OH_EVENT_PROMPT_DONE},

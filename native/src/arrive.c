@@ -18,6 +18,7 @@ enum {
 
 #define GUARD_NS (5 * MS / 2)  /* a packet that came so shortly before its pull might have missed it */
 #define EARLY_NS (500 * MS)    /* a packet so much before its time has a timestamp that jumped */
+#define OTHER_NS (1000 * MS)   /* a transit so far from the usual one is of another network: begin to learn again */
 #define STRAY_NS (12 * MS)     /* what it is worth to wait, longer than usual, for 1 in 256 packets out of order */
 
 static int64_t later(int64_t a, int64_t b)
@@ -123,7 +124,7 @@ static void learn(struct oh_playout *playout, int64_t at, int32_t n, int64_t arr
 	playout->fast_ns[0] = sooner(playout->fast_ns[0], transit_ns);
 	if (in_order)
 		playout->newest_ns = transit_ns;
-	if (!playout->delay.started)
+	if (!playout->delay.started || transit_ns - playout->usual_ns > OTHER_NS || playout->usual_ns - transit_ns > OTHER_NS)
 		playout->usual_ns = transit_ns;
 	playout->usual_ns += (transit_ns - playout->usual_ns) / USUAL;
 

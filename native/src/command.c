@@ -49,21 +49,51 @@ static void finish(struct oh_core *core, struct oh_command *command, bool refuse
 	(void)sem_post(&command->answered); /* and it is the asker's: not touched from here on */
 }
 
-int oh_command_ask(struct oh_core *core, struct oh_command *command)
+static void push(struct oh_core *core, struct oh_command *command)
 {
-	struct timespec until;
-	uint64_t        one = 1;
-	int             asked;
-	int             result;
+	uint64_t one = 1;
 
-	if (command == NULL)
-		return -ENOMEM;
 	command->next = atomic_load_explicit(&core->commands, memory_order_relaxed);
 	while (!atomic_compare_exchange_weak_explicit(&core->commands, &command->next, command, memory_order_release,
 	                                              memory_order_relaxed))
 		continue;
 	while (write(core->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
 		continue;
+}
+
+void oh_command_leave(struct oh_core *core, struct oh_command *command)
+{
+	atomic_store(&command->state, LEFT);
+	push(core, command);
+}
+
+int oh_command_do(struct oh_core *core, struct oh_command *command)
+{
+	int result = oh_command_ask(core, command);
+
+	if (result == 0)
+		oh_command_free(command);
+	return result;
+}
+
+struct oh_port *oh_command_port(struct oh_core *core, const struct oh_command *command)
+{
+	struct oh_port *port = oh_core_port(core, command->port);
+
+	if (port != NULL)
+		port->now_ns = oh_now_ns();
+	return port;
+}
+
+int oh_command_ask(struct oh_core *core, struct oh_command *command)
+{
+	struct timespec until;
+	int             asked;
+	int             result;
+
+	if (command == NULL)
+		return -ENOMEM;
+	push(core, command);
 	(void)clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += OH_ANSWER_MS / 1000u;
 	while (sem_clockwait(&command->answered, CLOCK_MONOTONIC, &until) < 0) {

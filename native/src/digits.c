@@ -8,7 +8,8 @@
 enum {
 	KEYS = 16,
 	PER_MS = 8,             /* samples in a millisecond */
-	OLDEST = 80000,         /* samples: a timestamp up to 10 s back is an old packet, further back a new clock */
+	OLDEST_S = 10,          /* a timestamp up to so long back is an old packet, further back a new clock */
+	SEGMENT_LONGEST = 0xffff, /* what a duration can say */
 	SEGMENT_LEAST = 0xf000, /* a held key's next segment begins about 0xffff after the one before */
 	SEGMENT_MOST = 0x10400,
 	ENDS = 3,               /* end packets (RFC 4733 section 2.5.1.4) */
@@ -19,9 +20,10 @@ static const char key_of[KEYS + 1] = "0123456789*#ABCD"; /* RFC 4733 section 3.2
 
 /* ---- receiving ---- */
 
-void oh_digits_in_init(struct oh_digits_in *in)
+void oh_digits_in_init(struct oh_digits_in *in, uint32_t rate_hz)
 {
 	memset(in, 0, sizeof(*in));
+	in->rate_hz = rate_hz;
 }
 
 static void close_press(struct oh_digits_in *in, struct oh_digit *out)
@@ -30,7 +32,7 @@ static void close_press(struct oh_digits_in *in, struct oh_digit *out)
 	in->open = false;
 	*out = (struct oh_digit){
 		.key = key_of[in->event],
-		.duration_ms = (in->before + in->duration) / PER_MS,
+		.duration_ms = (in->before + in->duration) / (in->rate_hz / 1000u),
 		.timestamp = in->start,
 	};
 }
@@ -49,7 +51,7 @@ int oh_digits_receive(struct oh_digits_in *in, const uint8_t *payload, size_t le
 
 	if (event >= KEYS)
 		return 0;
-	if (in->any && ahead < 0 && ahead > -OLDEST)
+	if (in->any && ahead < 0 && ahead > -OLDEST_S * (int32_t)in->rate_hz)
 		return 0; /* an older press, reported already */
 	if (in->any && ahead == 0) {
 		if (!in->open)
@@ -131,8 +133,11 @@ bool oh_digits_out_busy(const struct oh_digits_out *out)
 	return out->keys[out->at] != 0;
 }
 
-int oh_digits_out_tick(struct oh_digits_out *out, uint32_t now, uint32_t samples, struct oh_digits_packet *packet)
+int oh_digits_out_tick(struct oh_digits_out *out, uint32_t now, uint32_t samples, uint32_t rate_hz,
+                       struct oh_digits_packet *packet)
 {
+	const uint32_t ticks = rate_hz / (1000u * PER_MS); /* of the event's clock, in a sample */
+
 	if (!oh_digits_out_busy(out))
 		return 0;
 	if (out->ends == ENDS) {
@@ -151,6 +156,7 @@ int oh_digits_out_tick(struct oh_digits_out *out, uint32_t now, uint32_t samples
 	if (first) {
 		out->press = out->next_press;
 		out->timestamp = now;
+		out->segment = 0;
 	}
 	if (out->ends > 0) {
 		out->quiet += samples; /* the end said again: the gap has begun */
@@ -163,13 +169,19 @@ int oh_digits_out_tick(struct oh_digits_out *out, uint32_t now, uint32_t samples
 		}
 	}
 
-	int event = event_of(out->keys[out->at]);
+	if ((out->sent - out->segment) * ticks > SEGMENT_LONGEST) { /* RFC 4733 section 2.5.1.3 */
+		out->segment += SEGMENT_LONGEST / ticks;
+		out->timestamp += SEGMENT_LONGEST / ticks * ticks;
+	}
 
-	assert(event >= 0 && out->sent <= UINT16_MAX);
+	int      event = event_of(out->keys[out->at]);
+	uint32_t duration = (out->sent - out->segment) * ticks;
+
+	assert(event >= 0 && duration <= SEGMENT_LONGEST);
 	packet->payload[0] = (uint8_t)event;
 	packet->payload[1] = (uint8_t)((out->ends > 0 ? 0x80u : 0u) | (out->volume & 0x3fu));
-	packet->payload[2] = (uint8_t)(out->sent >> 8);
-	packet->payload[3] = (uint8_t)out->sent;
+	packet->payload[2] = (uint8_t)(duration >> 8);
+	packet->payload[3] = (uint8_t)duration;
 	packet->timestamp = out->timestamp;
 	packet->marker = first;
 	return 1;

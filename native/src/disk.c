@@ -16,7 +16,8 @@
 
 #include "engine.h"
 
-int oh_recording_open(struct oh_recording **recording, const char *caller_path, const char *agent_path)
+int oh_recording_open(struct oh_recording **recording, const char *caller_path, const char *agent_path,
+                      uint32_t rate_hz)
 {
 	struct oh_recording *made = calloc(1, sizeof(*made));
 	int64_t              now_ns = oh_now_ns();
@@ -24,9 +25,9 @@ int oh_recording_open(struct oh_recording **recording, const char *caller_path, 
 
 	if (made == NULL)
 		return -ENOMEM;
-	error = oh_track_open(&made->tracks[0], caller_path, now_ns);
+	error = oh_track_open(&made->tracks[0], caller_path, rate_hz, now_ns);
 	if (error == 0) {
-		error = oh_track_open(&made->tracks[1], agent_path, now_ns);
+		error = oh_track_open(&made->tracks[1], agent_path, rate_hz, now_ns);
 		if (error < 0) {
 			(void)oh_track_close(&made->tracks[0]);
 			(void)unlink(caller_path);
@@ -36,6 +37,7 @@ int oh_recording_open(struct oh_recording **recording, const char *caller_path, 
 		free(made);
 		return error;
 	}
+	made->rate_hz = rate_hz;
 	*recording = made;
 	return 0;
 }
@@ -69,7 +71,7 @@ static void push(struct oh_port *port, uint32_t track)
 	block = oh_ring_claim(&core->disk);
 	if (block == NULL) {
 		core->counters.disk_drops++;
-		port->counters.record_dropped += pending->n;
+		port->counters.record_dropped += pending->n * 8000u / recording->rate_hz;
 		if (!recording->choking)
 			oh_event_media(core, port, OH_EVENT_RECORD_FAILED, port->clock, 0, 0, 0,
 			               "the disk is too slow for what is being recorded");
@@ -92,12 +94,11 @@ static void push(struct oh_port *port, uint32_t track)
 	}
 }
 
-void oh_recording_put(struct oh_port *port, uint32_t track, int64_t at, const int16_t *pcm, size_t n)
+/* Gather n samples of the track's own rate and place. */
+static void gather(struct oh_port *port, uint32_t track, int64_t at, const int16_t *pcm, size_t n)
 {
 	struct oh_pending *pending;
 
-	if (port->recording == NULL || port->recording->paused)
-		return;
 	if (at < 0) { /* said before the port opened */
 		if (at + (int64_t)n <= 0)
 			return;
@@ -125,6 +126,54 @@ void oh_recording_put(struct oh_port *port, uint32_t track, int64_t at, const in
 	}
 }
 
+/*
+ * Sound of another rate than the track's (the codec changed since it was begun). What continues the sound before goes on
+ * in its filter, and lies earlier by the filter's delay; all else begins anew.
+ */
+static void recode(struct oh_port *port, uint32_t track, int64_t at, const int16_t *pcm, size_t n, uint32_t rate_hz)
+{
+	struct oh_recoded *recoded = &port->recording->recoded[track];
+	const int64_t      each = OH_SLOT_RATE_HZ / rate_hz;
+
+	if (at != recoded->next) {
+		oh_up_init(&recoded->up);
+		oh_down_init(&recoded->down);
+		at &= ~(int64_t)1; /* on a sample at 8 kHz */
+	}
+	while (n > 0) {
+		int16_t other[2u * OH_FRAME];
+		size_t  part = n < OH_FRAME ? n : OH_FRAME;
+
+		if (rate_hz == 8000u) {
+			oh_up_run(&recoded->up, pcm, part, other);
+			gather(port, track, at - (int64_t)OH_RESAMPLE_DELAY, other, 2u * part);
+		} else {
+			gather(port, track, (at - (int64_t)OH_RESAMPLE_DELAY - 1) / 2, other,
+			       oh_down_run(&recoded->down, pcm, part, other));
+		}
+		at += (int64_t)part * each;
+		pcm += part;
+		n -= part;
+	}
+	recoded->next = at;
+}
+
+void oh_recording_put(struct oh_port *port, uint32_t track, int64_t at, const int16_t *pcm, size_t n, uint32_t rate_hz)
+{
+	if (port->recording == NULL || port->recording->paused)
+		return;
+	if (rate_hz == port->recording->rate_hz)
+		gather(port, track, rate_hz == OH_SLOT_RATE_HZ ? at : (at - (at & 1)) / 2, pcm, n);
+	else
+		recode(port, track, at, pcm, n, rate_hz);
+}
+
+/* The port's media clock, in samples of its tracks. */
+static int64_t track_clock(const struct oh_port *port)
+{
+	return port->clock * (port->recording->rate_hz / 8000u);
+}
+
 void oh_recording_tick(struct oh_port *port)
 {
 	if (port->recording == NULL)
@@ -132,7 +181,7 @@ void oh_recording_tick(struct oh_port *port)
 	for (uint32_t track = 0; track < 2; track++) {
 		struct oh_pending *pending = &port->recording->pending[track];
 
-		if (pending->n > 0 && port->clock - (int64_t)pending->at >= (int64_t)OH_BLOCK)
+		if (pending->n > 0 && track_clock(port) - (int64_t)pending->at >= (int64_t)OH_BLOCK)
 			push(port, track);
 	}
 }
@@ -145,7 +194,7 @@ void oh_recording_end(struct oh_port *port)
 		return;
 	push(port, 0);
 	push(port, 1);
-	recording->end = (uint64_t)port->clock;
+	recording->end = (uint64_t)track_clock(port);
 	recording->next_closing = port->core->closing;
 	port->core->closing = recording;
 	port->recording = NULL;

@@ -74,23 +74,35 @@ int oh_core_event_fd(const struct oh_core *core)
 	return core->event_fd;
 }
 
+/* Before looking: what is published after this wakes the reader again. */
+void oh_event_begin(struct oh_core *core)
+{
+	uint64_t count;
+
+	if (read(core->event_fd, &count, sizeof(count)) < 0)
+		return;
+}
+
+void oh_event_end(struct oh_core *core)
+{
+	if (oh_ring_used(&core->media_events) > 0 || oh_ring_used(&core->disk_events) > 0 ||
+	    oh_ring_used(&core->datagrams_up) > 0)
+		oh_event_wake(core);
+}
+
 size_t oh_core_events(struct oh_core *core, struct oh_event *out, size_t most)
 {
 	struct oh_ring  *rings[] = {&core->media_events, &core->disk_events};
 	struct oh_event *event;
-	uint64_t         count;
 	size_t           n = 0;
 
-	/* Read before looking: what is published after this wakes the reader again. */
-	if (read(core->event_fd, &count, sizeof(count)) < 0)
-		count = 0;
+	oh_event_begin(core);
 	for (size_t i = 0; i < 2; i++) {
 		while (n < most && (event = oh_ring_peek(rings[i])) != NULL) {
 			out[n++] = *event;
 			oh_ring_release(rings[i]);
 		}
 	}
-	if (n == most)
-		oh_event_wake(core);
+	oh_event_end(core);
 	return n;
 }

@@ -1,6 +1,8 @@
 /* g711.c - G.711 both ways: decoding by table, encoding by the position of the leading bit (ITU-T G.191's formulas). */
 #include "oh_g711.h"
 
+#include <string.h>
+
 /* Made by the expansion formulas, which native/tests/test_g711.c applies to every code to check them. */
 static const int16_t ulaw_linear[256] = {
 	-32124, -31100, -30076, -29052, -28028, -27004, -25980, -24956, -23932, -22908, -21884, -20860,
@@ -52,17 +54,18 @@ static const int16_t alaw_linear[256] = {
 	816, 784, 880, 848,
 };
 
-/* Segment of a magnitude by its upper 8 bits: position of the leading bit, 0 for 0 and 1. */
-static const uint8_t segment_of[256] = {
-	0, 0, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4,
-	5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5,
-	6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6,
-	6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6,
-	7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
-	7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
-	7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
-	7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
-};
+/*
+ * A float is a segment and a step: its exponent says where the leading bit of a magnitude is, the four bits
+ * below it are the step. So that a processor finds them for many samples at a time, without looking anything up.
+ */
+static inline uint32_t segment_and_step(uint32_t magnitude)
+{
+	float    value = (float)(int32_t)magnitude;
+	uint32_t bits;
+
+	memcpy(&bits, &value, sizeof(bits));
+	return (bits >> 19) - (127u << 4);
+}
 
 int16_t oh_ulaw_to_linear(uint8_t code)
 {
@@ -74,33 +77,37 @@ int16_t oh_alaw_to_linear(uint8_t code)
 	return alaw_linear[code];
 }
 
-uint8_t oh_linear_to_ulaw(int16_t sample)
+static inline uint8_t to_ulaw(int16_t sample)
 {
 	/* 14-bit magnitude in one's complement, biased by 33; clipped to 13 bits after the bias. */
-	unsigned magnitude = ((unsigned)(sample < 0 ? ~sample : sample) >> 2) + 33u;
+	int32_t  sign = sample >> 15;
+	uint32_t magnitude = ((uint32_t)(sample ^ sign) >> 2) + 33u;
+	uint32_t code;
 
-	if (magnitude > 0x1fffu)
-		magnitude = 0x1fffu;
+	magnitude = magnitude > 0x1fffu ? 0x1fffu : magnitude;
+	code = segment_and_step(magnitude) - (5u << 4); /* the bias makes 5 the lowest place of a leading bit */
+	return (uint8_t)(~code & (0xffu ^ ((uint32_t)sign & 0x80u)));
+}
 
-	unsigned segment = segment_of[magnitude >> 5];
-	unsigned step = (magnitude >> (segment + 1u)) & 0x0fu;
-	unsigned code = ~(segment << 4 | step) & 0x7fu;
+static inline uint8_t to_alaw(int16_t sample)
+{
+	/* 12-bit magnitude in one's complement; below 16 the steps are those of the first segment, which has two halves. */
+	int32_t  sign = sample >> 15;
+	uint32_t magnitude = (uint32_t)(sample ^ sign) >> 4;
+	uint32_t high = segment_and_step(magnitude) - (3u << 4);
+	uint32_t code = magnitude < 16u ? magnitude : high;
 
-	return (uint8_t)(sample < 0 ? code : code | 0x80u);
+	return (uint8_t)((code | (~(uint32_t)sign & 0x80u)) ^ 0x55u);
+}
+
+uint8_t oh_linear_to_ulaw(int16_t sample)
+{
+	return to_ulaw(sample);
 }
 
 uint8_t oh_linear_to_alaw(int16_t sample)
 {
-	/* 12-bit magnitude in one's complement. */
-	unsigned magnitude = (unsigned)(sample < 0 ? ~sample : sample) >> 4;
-	unsigned code = magnitude;
-
-	if (magnitude > 15u) {
-		unsigned segment = segment_of[magnitude >> 4];
-
-		code = (segment + 1u) << 4 | ((magnitude >> segment) & 0x0fu);
-	}
-	return (uint8_t)((sample < 0 ? code : code | 0x80u) ^ 0x55u);
+	return to_alaw(sample);
 }
 
 void oh_g711_decode(enum oh_g711 law, const uint8_t *codes, int16_t *samples, size_t n)
@@ -115,9 +122,9 @@ void oh_g711_encode(enum oh_g711 law, const int16_t *samples, uint8_t *codes, si
 {
 	if (law == OH_ALAW) {
 		for (size_t i = 0; i < n; i++)
-			codes[i] = oh_linear_to_alaw(samples[i]);
+			codes[i] = to_alaw(samples[i]);
 	} else {
 		for (size_t i = 0; i < n; i++)
-			codes[i] = oh_linear_to_ulaw(samples[i]);
+			codes[i] = to_ulaw(samples[i]);
 	}
 }

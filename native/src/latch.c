@@ -14,6 +14,14 @@ void oh_latch_signalled(struct oh_latch *latch, uint32_t ip, uint16_t port)
 	latch->signalled_port = port;
 }
 
+void oh_latch_select(struct oh_latch *latch, uint32_t ip, uint16_t port)
+{
+	latch->signalled = latch->ip = ip;
+	latch->signalled_port = latch->port = port;
+	latch->candidate.count = 0;
+	latch->digits.count = 0;
+}
+
 static enum oh_verdict take(struct oh_latch *latch, uint32_t ip, uint16_t port, uint32_t ssrc, int64_t now_ns)
 {
 	bool address = !latch->on || latch->ip != ip || latch->port != port;

@@ -5,11 +5,10 @@
 #include <string.h>
 
 enum {
-	NS_A_SAMPLE = 125000,
-	PER_MS = 8,             /* samples in a millisecond */
-	WINDOW_S = 2,           /* over which the lead is watched */
-	LEFT_OVER = 60 * PER_MS, /* lead that remains when skipping is done */
-	SLACK = 128,            /* 8 steps, times 16: what counts as quiet above twice the line's quiet */
+	MS = 1000000,        /* in nanoseconds */
+	WINDOW_S = 2,        /* over which the lead is watched */
+	LEFT_OVER = 60 * MS, /* lead that remains when skipping is done */
+	SLACK = 128,         /* 8 steps, times 16: what counts as quiet above twice the line's quiet */
 };
 
 void oh_lead_init(struct oh_lead *lead)
@@ -18,19 +17,19 @@ void oh_lead_init(struct oh_lead *lead)
 	lead->hush = SLACK;
 }
 
-void oh_lead_begin(struct oh_lead *lead, int64_t now_ns, size_t n)
+void oh_lead_begin(struct oh_lead *lead, int64_t now_ns, int64_t length_ns)
 {
 	lead->start_ns = now_ns;
 	lead->window_ns = now_ns;
 	lead->given = 0;
 	lead->skip = 0;
-	lead->least = (int64_t)n;
+	lead->least = length_ns;
 	lead->low = lead->least;
 }
 
 void oh_lead_watch(struct oh_lead *lead, int64_t now_ns)
 {
-	int64_t ahead = lead->given - (now_ns - lead->start_ns) / NS_A_SAMPLE;
+	int64_t ahead = lead->given - (now_ns - lead->start_ns);
 
 	if (ahead < lead->low)
 		lead->low = ahead;
@@ -41,8 +40,8 @@ void oh_lead_watch(struct oh_lead *lead, int64_t now_ns)
 
 	int64_t excess = lead->low - lead->least;
 
-	lead->skip = excess > OH_LEAD_MS * PER_MS ? excess - LEFT_OVER : 0;
-	lead->loud = excess > OH_LEAD_MAX_MS * PER_MS;
+	lead->skip = excess > (int64_t)OH_LEAD_MS * MS ? excess - LEFT_OVER : 0;
+	lead->loud = excess > (int64_t)OH_LEAD_MAX_MS * MS;
 	lead->low = ahead;
 	lead->window_ns = now_ns;
 }
@@ -64,12 +63,12 @@ static bool is_quiet(struct oh_lead *lead, const int16_t *pcm, size_t n)
 	return loudness <= 2 * lead->hush + SLACK;
 }
 
-bool oh_lead_skips(struct oh_lead *lead, const int16_t *pcm, size_t n)
+bool oh_lead_skips(struct oh_lead *lead, const int16_t *pcm, size_t n, int64_t length_ns)
 {
 	bool quiet = is_quiet(lead, pcm, n);
 
 	if (lead->skip <= 0 || !(quiet || lead->loud))
 		return false;
-	lead->skip -= (int64_t)n;
+	lead->skip -= length_ns;
 	return true;
 }

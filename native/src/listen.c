@@ -5,155 +5,21 @@
 #include <errno.h>
 #include <string.h>
 
-#include "oh_rtp.h"
+#include "listening.h"
 
 enum {
-	NS_A_SAMPLE = 125000,
-	TICKS_AT_MOST = 8000,             /* samples made up in one call: 1 s */
-	QUIET_COMFORT = 10 * 8000,        /* samples: after a comfort noise packet, silence without further packets ... */
-	QUIET_OTHER = 1600,               /* ... and after a digit's packet */
-	SEEN = 128,                       /* sequence numbers remembered */
-	STUCK_NS = 500000000,             /* nothing but late packets for so long: the path's delay grew for good */
-	NS_A_PACKET = 5000000,            /* shortest packets that a sequence number's advance is explained by */
+	AT_MOST_MS = 1000,             /* made up in one call */
+	LONGEST_MS = 120,              /* packet there is */
+	SEEN = 128,                    /* sequence numbers remembered */
+	STUCK_NS = 500000000,          /* nothing but late packets for so long: the path's delay grew for good */
+	NS_A_PACKET = 5000000,         /* shortest packets that a sequence number's advance is explained by */
 };
 
 _Static_assert(OH_LISTEN_SEQ_JUMP < SEEN, "whatever is not a jump is remembered");
 
-/* ---- frames out ---- */
-
-static void emit(struct oh_listen *listen, enum oh_listen_kind kind, const int16_t *pcm, size_t n, int64_t at,
-                 uint32_t timestamp)
+static int64_t samples_of(const struct oh_listen *listen, int64_t ns)
 {
-	struct oh_listen_frame frame = {
-		.pcm = pcm,
-		.n = n,
-		.at = at,
-		.timestamp = timestamp,
-		.kind = kind,
-		.restarted = listen->restarted && kind != OH_LATE,
-	};
-
-	assert(n > 0 && n <= OH_LISTEN_MAX_SAMPLES);
-	if (kind != OH_LATE)
-		listen->restarted = false;
-	listen->out(listen->out_arg, &frame);
-}
-
-static void emit_next(struct oh_listen *listen, enum oh_listen_kind kind, const int16_t *pcm, size_t n)
-{
-	emit(listen, kind, pcm, n, listen->at, listen->next_ts);
-	listen->at += (int64_t)n;
-	listen->next_ts += (uint32_t)n;
-	listen->moved_ns = listen->now_ns;
-	if (kind != OH_SKIPPED)
-		oh_lead_gave(&listen->lead, n);
-}
-
-/* Make up n samples; `chosen`: the sender is known to be silent there. */
-static void fill(struct oh_listen *listen, int64_t n, bool chosen)
-{
-	while (n > 0) {
-		size_t              now = n < OH_LISTEN_FILL ? (size_t)n : OH_LISTEN_FILL;
-		enum oh_listen_kind kind = OH_MISSING;
-
-		if (chosen || listen->quiet > 0) {
-			kind = OH_COMFORT;
-			oh_conceal_hush(&listen->conceal);
-			listen->quiet -= listen->quiet < now ? listen->quiet : (uint32_t)now;
-			listen->counters.comfort_samples += now;
-		} else if (listen->conceal.gone < OH_CONCEAL_LIMIT) {
-			kind = OH_CONCEALED;
-			if (now > OH_CONCEAL_LIMIT - listen->conceal.gone)
-				now = OH_CONCEAL_LIMIT - listen->conceal.gone;
-			listen->counters.concealed_samples += now;
-		} else {
-			listen->counters.missing_samples += now;
-		}
-		oh_conceal_fill(&listen->conceal, listen->pcm, now);
-		emit_next(listen, kind, listen->pcm, now);
-		n -= (int64_t)now;
-	}
-}
-
-static int64_t samples_of(int64_t ns)
-{
-	return ns / NS_A_SAMPLE;
-}
-
-/* ---- one packet whose turn has come ---- */
-
-/* The stream passes this sequence number; false where it did so before. */
-static bool pass(struct oh_listen *listen, uint16_t seq)
-{
-	int skipped = oh_seq_diff(seq, listen->next_seq);
-
-	if (skipped < 0) {
-		if (listen->counters.lost > 0)
-			listen->counters.lost--; /* given up for lost before */
-		return false;
-	}
-	listen->counters.lost += (uint64_t)skipped;
-	listen->next_seq = (uint16_t)(seq + 1);
-	return true;
-}
-
-static void release_audio(struct oh_listen *listen, const uint8_t *payload, size_t n, uint32_t timestamp)
-{
-	int64_t ahead = oh_ts_diff(timestamp, listen->next_ts);
-	int64_t at = listen->at + ahead;
-	size_t  late = 0;
-
-	oh_g711_decode(listen->law, payload, listen->pcm, n);
-	if (ahead < 0) {
-		late = -ahead < (int64_t)n ? (size_t)-ahead : n;
-		emit(listen, OH_LATE, listen->pcm, late, at, timestamp);
-		if (late == n) {
-			listen->counters.late++;
-			return;
-		}
-	}
-	assert(late > 0 || ahead == 0);
-
-	int16_t *pcm = listen->pcm + late;
-	size_t   fresh = n - late;
-	bool     skipped = oh_lead_skips(&listen->lead, pcm, fresh);
-
-	listen->quiet = 0;
-	oh_conceal_heard(&listen->conceal, pcm, fresh);
-	if (skipped) {
-		listen->counters.skipped_samples += fresh;
-		emit_next(listen, OH_SKIPPED, pcm, fresh);
-	} else {
-		listen->counters.heard_samples += fresh;
-		emit_next(listen, OH_HEARD, pcm, fresh);
-	}
-}
-
-/*
- * Release a packet: it continues the stream, or overlaps it, or lies ahead of it by a silence of the sender's
- * (`ahead` samples that nothing is known to be missing from).
- */
-static void release(struct oh_listen *listen, const uint8_t *payload, size_t len, enum oh_listen_content content,
-                    uint32_t timestamp, uint16_t seq)
-{
-	int32_t ahead = oh_ts_diff(timestamp, listen->next_ts);
-	bool    in_turn = pass(listen, seq);
-
-	if (content == OH_CARRIES_OTHER) {
-		if (in_turn && listen->quiet < QUIET_OTHER)
-			listen->quiet = QUIET_OTHER;
-		return;
-	}
-	if (ahead > 0)
-		fill(listen, ahead, true);
-	if (content == OH_CARRIES_COMFORT) {
-		if (in_turn) {
-			oh_comfort_level(&listen->conceal.comfort, payload[0] & 0x7fu);
-			listen->quiet = QUIET_COMFORT;
-		}
-		return;
-	}
-	release_audio(listen, payload, len, timestamp);
+	return ns / listen->ns_a_sample;
 }
 
 /* ---- packets that wait ---- */
@@ -186,20 +52,28 @@ static int64_t oldest_waiting_ns(const struct oh_listen *listen)
 	return oldest;
 }
 
+static struct oh_listen_item item_of(const struct oh_listen_slot *slot)
+{
+	return (struct oh_listen_item){ slot->payload, slot->len, slot->samples, slot->content, slot->timestamp, slot->seq };
+}
+
 static void release_slot(struct oh_listen *listen, struct oh_listen_slot *slot)
 {
+	struct oh_listen_item item = item_of(slot);
+
 	slot->used = false;
 	listen->waiting--;
-	release(listen, slot->payload, slot->len, slot->content, slot->timestamp, slot->seq);
+	oh_listen_release(listen, &item);
 }
 
 /* Does a packet continue the stream as it stands? */
 static bool fits(const struct oh_listen *listen, enum oh_listen_content content, uint32_t timestamp, uint16_t seq)
 {
-	if (oh_seq_diff(seq, listen->next_seq) <= 0 && oh_ts_diff(timestamp, listen->next_ts) <= 0)
+	bool due = oh_listen_ahead(listen, timestamp) <= 0;
+
+	if (oh_seq_diff(seq, listen->next_seq) <= 0 && due)
 		return true;
-	return seq == listen->next_seq ||
-	       (content == OH_CARRIES_AUDIO && oh_ts_diff(timestamp, listen->next_ts) <= 0);
+	return seq == listen->next_seq || (content == OH_CARRIES_AUDIO && due);
 }
 
 static void release_what_fits(struct oh_listen *listen)
@@ -214,19 +88,20 @@ static void release_what_fits(struct oh_listen *listen)
 static void give_up_gap(struct oh_listen *listen, int64_t most)
 {
 	struct oh_listen_slot *slot = first_waiting(listen);
-	int64_t                ahead = oh_ts_diff(slot->timestamp, listen->next_ts);
+	struct oh_listen_item            item = item_of(slot);
+	int64_t                ahead = oh_listen_ahead(listen, item.timestamp);
 
-	if (slot->content == OH_CARRIES_OTHER || ahead <= most) {
-		if (slot->content != OH_CARRIES_OTHER && ahead > 0)
-			fill(listen, ahead, false);
+	if (item.content == OH_CARRIES_OTHER || ahead <= most) {
+		if (item.content != OH_CARRIES_OTHER && ahead > 0)
+			oh_listen_bridge(listen, &item, ahead);
 		release_slot(listen, slot);
 		release_what_fits(listen);
 	} else {
-		fill(listen, most, false);
+		oh_listen_fill(listen, most, false);
 	}
 }
 
-static void store(struct oh_listen *listen, const struct oh_listen_packet *packet, int64_t arrival_ns)
+static void store(struct oh_listen *listen, const struct oh_listen_item *item, int64_t arrival_ns)
 {
 	size_t free_slot = 0;
 
@@ -238,11 +113,12 @@ static void store(struct oh_listen *listen, const struct oh_listen_packet *packe
 
 	slot->used = true;
 	slot->arrival_ns = arrival_ns;
-	slot->timestamp = packet->timestamp;
-	slot->seq = packet->seq;
-	slot->content = packet->content;
-	slot->len = packet->content == OH_CARRIES_OTHER ? 0 : (uint16_t)packet->payload_len;
-	memcpy(slot->payload, packet->payload, slot->len);
+	slot->timestamp = item->timestamp;
+	slot->seq = item->seq;
+	slot->content = item->content;
+	slot->samples = (uint16_t)item->samples;
+	slot->len = item->content == OH_CARRIES_OTHER ? 0 : (uint16_t)item->len;
+	memcpy(slot->payload, item->payload, slot->len);
 	listen->waiting++;
 }
 
@@ -253,7 +129,7 @@ int64_t oh_listen_due_ns(const struct oh_listen *listen)
 	if (!listen->started)
 		return INT64_MAX;
 
-	int64_t due = listen->base_ns + listen->at * NS_A_SAMPLE;
+	int64_t due = listen->base_ns + listen->at * listen->ns_a_sample;
 	int64_t oldest = oldest_waiting_ns(listen);
 
 	return (oldest < due ? oldest : due) + OH_LISTEN_WAIT_NS;
@@ -266,15 +142,16 @@ static void advance(struct oh_listen *listen, int64_t now_ns)
 
 	while (oh_listen_due_ns(listen) <= now_ns) {
 		if (listen->waiting == 0) {
-			int64_t behind = samples_of(now_ns - OH_LISTEN_WAIT_NS - listen->base_ns) - listen->at;
+			int64_t behind = samples_of(listen, now_ns - OH_LISTEN_WAIT_NS - listen->base_ns) - listen->at;
+			int64_t most = (int64_t)AT_MOST_MS * listen->per_ms;
 
-			if (behind > TICKS_AT_MOST) /* nobody called for long */
-				listen->base_ns += (behind - TICKS_AT_MOST) * NS_A_SAMPLE;
-			fill(listen, OH_LISTEN_FILL, false);
+			if (behind > most) /* nobody called for long */
+				listen->base_ns += (behind - most) * listen->ns_a_sample;
+			oh_listen_fill(listen, OH_LISTEN_FILL_MS * (int64_t)listen->per_ms, false);
 		} else if (oldest_waiting_ns(listen) + OH_LISTEN_WAIT_NS <= now_ns) {
 			give_up_gap(listen, INT32_MAX);
 		} else {
-			give_up_gap(listen, OH_LISTEN_FILL);
+			give_up_gap(listen, OH_LISTEN_FILL_MS * (int64_t)listen->per_ms);
 		}
 	}
 }
@@ -283,16 +160,16 @@ static void advance(struct oh_listen *listen, int64_t now_ns)
  * Take the newest packet's delay as the path's. A packet leaves when its last sample was said; of the next one's length
  * no more is known than what has been usual.
  */
-static void set_base(struct oh_listen *listen, const struct oh_listen_packet *packet, int64_t arrival_ns)
+static void set_base(struct oh_listen *listen, const struct oh_listen_item *item, int64_t arrival_ns)
 {
-	int64_t start = listen->at + oh_ts_diff(packet->timestamp, listen->next_ts);
-	int32_t n = packet->content == OH_CARRIES_AUDIO ? (int32_t)packet->payload_len : listen->usual;
+	int64_t start = listen->at + oh_listen_ahead(listen, item->timestamp);
+	int32_t n = item->content == OH_CARRIES_AUDIO ? (int32_t)item->samples : listen->usual;
 
 	listen->usual = n > listen->usual ? n : listen->usual - (listen->usual - n) / 16;
-	listen->base_ns = arrival_ns - (start + n - listen->usual) * NS_A_SAMPLE;
+	listen->base_ns = arrival_ns - (start + n - listen->usual) * listen->ns_a_sample;
 
 	/* A packet from long ago must not stop the clock for as long. */
-	int64_t latest_ns = arrival_ns + STUCK_NS - listen->at * NS_A_SAMPLE;
+	int64_t latest_ns = arrival_ns + STUCK_NS - listen->at * listen->ns_a_sample;
 
 	if (listen->base_ns > latest_ns)
 		listen->base_ns = latest_ns;
@@ -300,51 +177,98 @@ static void set_base(struct oh_listen *listen, const struct oh_listen_packet *pa
 
 /* ---- beginnings ---- */
 
-void oh_listen_init(struct oh_listen *listen, enum oh_g711 law, oh_listen_out *out, void *arg, uint32_t seed)
+static void take_rates(struct oh_listen *listen)
+{
+	enum oh_codec codec = listen->decoder.codec;
+
+	listen->ticks = (int32_t)oh_codec_ticks(codec);
+	listen->per_ms = (int32_t)(oh_codec_rate_hz(codec) / 1000u);
+	listen->ns_a_sample = 1000000 / listen->per_ms;
+}
+
+void oh_listen_init(struct oh_listen *listen, oh_listen_out *out, void *arg, uint32_t seed)
 {
 	memset(listen, 0, sizeof(*listen));
-	listen->law = law;
+	(void)oh_decoder_open(&listen->decoder, OH_CODEC_ULAW);
+	take_rates(listen);
 	listen->out = out;
 	listen->out_arg = arg;
 	oh_lead_init(&listen->lead);
 	oh_conceal_init(&listen->conceal, seed);
 }
 
-void oh_listen_law(struct oh_listen *listen, enum oh_g711 law)
+void oh_listen_close(struct oh_listen *listen)
 {
-	listen->law = law;
+	oh_decoder_close(&listen->decoder);
+}
+
+/* What counts samples counts those of the new rate from here on. */
+static void carry_over(struct oh_listen *listen, int32_t before)
+{
+	struct oh_listen_counters *counters = &listen->counters;
+	uint64_t *const            counted[] = { &counters->heard_samples,     &counters->recovered_samples,
+		                                 &counters->concealed_samples, &counters->missing_samples,
+		                                 &counters->comfort_samples,   &counters->skipped_samples };
+
+	for (size_t i = 0; i < sizeof(counted) / sizeof(*counted); i++)
+		*counted[i] = *counted[i] * (uint64_t)listen->per_ms / (uint64_t)before;
+	listen->at = listen->at * listen->per_ms / before;
+	listen->usual = listen->usual * listen->per_ms / before;
+	listen->quiet = listen->quiet * (uint32_t)listen->per_ms / (uint32_t)before;
+	oh_conceal_rate(&listen->conceal, (uint32_t)listen->per_ms * 1000u);
+	if (!listen->started) /* no voice yet that could be led over */
+		listen->conceal.gone = 0;
+}
+
+void oh_listen_codec(struct oh_listen *listen, struct oh_decoder *decoder)
+{
+	struct oh_decoder old = listen->decoder;
+	int32_t           per_ms = listen->per_ms, ticks = listen->ticks;
+
+	while (listen->waiting > 0)
+		give_up_gap(listen, INT32_MAX);
+	listen->decoder = *decoder;
+	*decoder = old;
+	take_rates(listen);
+	if (listen->per_ms != per_ms)
+		carry_over(listen, per_ms);
+	if (listen->per_ms * listen->ticks != per_ms * ticks)
+		listen->new_clock = listen->started;
 }
 
 /* The stream goes on from this packet. */
-static void begin(struct oh_listen *listen, const struct oh_listen_packet *packet, int64_t arrival_ns)
+static void begin(struct oh_listen *listen, const struct oh_listen_item *item, uint32_t ssrc, int64_t arrival_ns)
 {
-	listen->ssrc = packet->ssrc;
-	listen->next_seq = packet->seq;
-	listen->next_ts = packet->timestamp;
-	listen->top_seq = packet->seq;
-	listen->top_ts = packet->timestamp;
+	listen->ssrc = ssrc;
+	listen->next_seq = item->seq;
+	listen->next_ts = item->timestamp;
+	listen->top_seq = item->seq;
+	listen->top_ts = item->timestamp;
 	listen->top_ns = arrival_ns;
 	listen->seen[0] = 0;
 	listen->seen[1] = 0;
 	listen->usual = 0;
-	set_base(listen, packet, arrival_ns);
+	set_base(listen, item, arrival_ns);
 	listen->restarted = listen->at > 0;
+	listen->new_clock = false;
 	listen->jump_seen = false;
 	listen->quiet = 0;
 	listen->moved_ns = arrival_ns;
 	if (listen->started)
 		return;
 	listen->started = true;
-	oh_lead_begin(&listen->lead, arrival_ns, packet->payload_len);
+	oh_lead_begin(&listen->lead, arrival_ns, (int64_t)item->samples * listen->ns_a_sample);
 }
 
 /* The sender began anew without a word: let go of what waits, and follow. */
-static void begin_again(struct oh_listen *listen, const struct oh_listen_packet *packet, int64_t arrival_ns)
+static void begin_again(struct oh_listen *listen, const struct oh_listen_item *item, uint32_t ssrc, int64_t arrival_ns)
 {
 	while (listen->waiting > 0)
 		give_up_gap(listen, INT32_MAX);
 	listen->counters.restarts++;
-	begin(listen, packet, arrival_ns);
+	if (ssrc != listen->ssrc)
+		oh_decoder_reset(&listen->decoder);
+	begin(listen, item, ssrc, arrival_ns);
 }
 
 /* ---- a packet arrives ---- */
@@ -352,41 +276,42 @@ static void begin_again(struct oh_listen *listen, const struct oh_listen_packet 
 enum place { PLACE_HERE, PLACE_JUMP, PLACE_RESTART };
 
 /* Does the packet belong to the stream as we know it? */
-static enum place place_of(const struct oh_listen *listen, const struct oh_listen_packet *packet, int64_t arrival_ns)
+static enum place place_of(const struct oh_listen *listen, const struct oh_listen_item *item, uint32_t ssrc, int64_t arrival_ns)
 {
-	int     ahead = oh_seq_diff(packet->seq, listen->top_seq);
+	int     ahead = oh_seq_diff(item->seq, listen->top_seq);
 	int64_t explained = (arrival_ns - listen->top_ns) / NS_A_PACKET;
 
-	if (packet->ssrc != listen->ssrc)
-		return packet->content == OH_CARRIES_OTHER ? PLACE_JUMP : PLACE_RESTART;
+	if (ssrc != listen->ssrc || (listen->new_clock && item->content != OH_CARRIES_OTHER))
+		return item->content == OH_CARRIES_OTHER ? PLACE_JUMP : PLACE_RESTART;
 	if (ahead < -OH_LISTEN_SEQ_JUMP || ahead > OH_LISTEN_SEQ_JUMP + explained)
 		return PLACE_JUMP;
-	if (packet->content == OH_CARRIES_OTHER)
+	if (item->content == OH_CARRIES_OTHER)
 		return PLACE_HERE; /* a digit's timestamp is that of its press */
 
-	int64_t since_top = oh_ts_diff(packet->timestamp, listen->top_ts);
-	int64_t to_fill = oh_ts_diff(packet->timestamp, listen->next_ts);
-	int64_t passed = samples_of(arrival_ns - listen->base_ns) - listen->at;
-	int64_t believable = OH_LISTEN_EARLY + (passed > 0 ? passed : 0);
+	const int64_t per_ms = listen->per_ms;
+	int64_t       since_top = oh_listen_between(listen, item->timestamp, listen->top_ts);
+	int64_t       to_fill = oh_listen_ahead(listen, item->timestamp);
+	int64_t       passed = samples_of(listen, arrival_ns - listen->base_ns) - listen->at;
+	int64_t       believable = OH_LISTEN_EARLY_MS * per_ms + (passed > 0 ? passed : 0);
 
-	if (believable > OH_LISTEN_JUMP)
-		believable = OH_LISTEN_JUMP;
+	if (believable > OH_LISTEN_JUMP_MS * per_ms)
+		believable = OH_LISTEN_JUMP_MS * per_ms;
 	if (ahead <= 0) {
-		bool older = since_top <= 0 && since_top >= -(int64_t)OH_LISTEN_SEQ_JUMP * OH_LISTEN_MAX_SAMPLES;
+		bool older = since_top <= 0 && since_top >= -(int64_t)OH_LISTEN_SEQ_JUMP * LONGEST_MS * per_ms;
 
 		return older && to_fill <= believable ? PLACE_HERE : PLACE_JUMP;
 	}
 	if (since_top < 0 || to_fill > believable)
 		return ahead == 1 ? PLACE_RESTART : PLACE_JUMP;
-	if (to_fill + (int64_t)packet->payload_len <= 0 && arrival_ns - listen->moved_ns > STUCK_NS)
+	if (to_fill + (int64_t)item->samples <= 0 && arrival_ns - listen->moved_ns > STUCK_NS)
 		return PLACE_RESTART;
 	return PLACE_HERE;
 }
 
 /* Note the sequence number; false where it has been here before. */
-static bool is_new(struct oh_listen *listen, const struct oh_listen_packet *packet, int64_t arrival_ns)
+static bool is_new(struct oh_listen *listen, const struct oh_listen_item *item, int64_t arrival_ns)
 {
-	int ahead = oh_seq_diff(packet->seq, listen->top_seq);
+	int ahead = oh_seq_diff(item->seq, listen->top_seq);
 
 	if (ahead > 0) {
 		for (; ahead > 0; ahead -= 63) { /* shift 128 bits by as many, 63 at a time */
@@ -395,11 +320,11 @@ static bool is_new(struct oh_listen *listen, const struct oh_listen_packet *pack
 			listen->seen[1] = listen->seen[1] << by | listen->seen[0] >> (64 - by);
 			listen->seen[0] <<= by;
 		}
-		listen->top_seq = packet->seq;
+		listen->top_seq = item->seq;
 		listen->top_ns = arrival_ns;
-		if (packet->content != OH_CARRIES_OTHER) {
-			listen->top_ts = packet->timestamp;
-			set_base(listen, packet, arrival_ns);
+		if (item->content != OH_CARRIES_OTHER) {
+			listen->top_ts = item->timestamp;
+			set_base(listen, item, arrival_ns);
 		}
 		listen->seen[0] |= 1;
 		return true;
@@ -417,59 +342,69 @@ static bool is_new(struct oh_listen *listen, const struct oh_listen_packet *pack
 	return true;
 }
 
-static bool is_good(const struct oh_listen_packet *packet)
+/* Is it a packet that can be worked with? `item` is filled where it is. */
+static bool is_good(const struct oh_listen *listen, const struct oh_listen_packet *packet, struct oh_listen_item *item)
 {
-	if (packet->content == OH_CARRIES_OTHER)
-		return true;
-	return packet->payload_len > 0 && packet->payload_len <= OH_LISTEN_MAX_SAMPLES;
+	int samples = 0;
+
+	if (packet->content == OH_CARRIES_AUDIO)
+		samples = oh_codec_samples(listen->decoder.codec, packet->payload, packet->payload_len);
+	else if (packet->content == OH_CARRIES_COMFORT &&
+	         (packet->payload_len == 0 || packet->payload_len > OH_CODEC_PAYLOAD_MAX))
+		return false;
+	*item = (struct oh_listen_item){ packet->payload,   packet->payload_len, samples > 0 ? (size_t)samples : 0,
+		               packet->content,   packet->timestamp,   packet->seq };
+	return samples >= 0;
 }
 
 int oh_listen_put(struct oh_listen *listen, const struct oh_listen_packet *packet, int64_t arrival_ns)
 {
-	if (!is_good(packet)) {
+	struct oh_listen_item item;
+
+	if (!is_good(listen, packet, &item)) {
 		listen->counters.bad++;
 		return -EINVAL;
 	}
 	listen->now_ns = arrival_ns;
 	if (!listen->started) {
-		if (packet->content == OH_CARRIES_OTHER) { /* says nothing about where the sound is */
+		if (item.content == OH_CARRIES_OTHER) { /* says nothing about where the sound is */
 			listen->counters.received++;
 			return 0;
 		}
-		begin(listen, packet, arrival_ns);
+		begin(listen, &item, packet->ssrc, arrival_ns);
 	}
-	switch (place_of(listen, packet, arrival_ns)) {
+	switch (place_of(listen, &item, packet->ssrc, arrival_ns)) {
 	case PLACE_HERE:
 		break;
 	case PLACE_RESTART:
-		begin_again(listen, packet, arrival_ns);
+		begin_again(listen, &item, packet->ssrc, arrival_ns);
 		break;
 	case PLACE_JUMP:
-		if (!listen->jump_seen || packet->seq != listen->jump_seq || packet->content == OH_CARRIES_OTHER) {
+		if (!listen->jump_seen || item.seq != listen->jump_seq || item.content == OH_CARRIES_OTHER) {
 			listen->jump_seen = true;
-			listen->jump_seq = (uint16_t)(packet->seq + 1);
+			listen->jump_seq = (uint16_t)(item.seq + 1);
 			listen->counters.bad++;
 			return -EPROTO;
 		}
-		begin_again(listen, packet, arrival_ns);
+		begin_again(listen, &item, packet->ssrc, arrival_ns);
 		break;
 	}
 	listen->jump_seen = false;
-	if (!is_new(listen, packet, arrival_ns)) {
+	if (!is_new(listen, &item, arrival_ns)) {
 		listen->counters.duplicate++;
 		return -EALREADY;
 	}
 	listen->counters.received++;
-	if (!fits(listen, packet->content, packet->timestamp, packet->seq)) {
+	if (!fits(listen, item.content, item.timestamp, item.seq)) {
 		if (listen->waiting == OH_LISTEN_SLOTS)
 			give_up_gap(listen, INT32_MAX);
-		if (!fits(listen, packet->content, packet->timestamp, packet->seq)) {
-			store(listen, packet, arrival_ns);
+		if (!fits(listen, item.content, item.timestamp, item.seq)) {
+			store(listen, &item, arrival_ns);
 			advance(listen, arrival_ns); /* what is missing may be overdue already */
 			return 0;
 		}
 	}
-	release(listen, packet->payload, packet->payload_len, packet->content, packet->timestamp, packet->seq);
+	oh_listen_release(listen, &item);
 	release_what_fits(listen);
 	oh_lead_watch(&listen->lead, arrival_ns);
 	return 0;

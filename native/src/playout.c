@@ -17,11 +17,14 @@ enum {
 	HURRY_MS = 40,      /* so far off the pace changes at every pull, else at every second */
 	HUSH_MS = 10,       /* from a voice to the noise of a chosen silence */
 	JOIN_MS = 3,        /* from sound that was made up into the real one */
+	WIN_MS = 20,        /* most that is put in while a packet is waited for; then sound is made up, and fades */
+	FLOOR_EACH = 4,     /* of so many packets one is looked at for the level of the background */
 	QUIET_LEAST = 48,   /* -57 dBov */
 	QUIET_MOST = 400,   /* -38 dBov */
 	OVERDUE_MS = 15,    /* a packet is, that has taken so much more than usual */
 };
 
+_Static_assert(sizeof(struct oh_playout) <= OH_PLAYOUT_BYTES, "as the header says");
 _Static_assert(PAST + 2 * OH_CODEC_SAMPLES_MAX + 4 * OH_STRETCH_MOST + 320 <= OH_PLAYOUT_SOUND, "always room for a packet");
 
 static uint32_t samples_of_ms(const struct oh_playout *playout, uint32_t ms)
@@ -154,8 +157,9 @@ static void count_out(struct oh_playout *playout, uint32_t n, int64_t now_ns)
 /* Room behind what is ready for a packet and what may be put in. */
 static void make_room(struct oh_playout *playout)
 {
-	if (playout->end + OH_CODEC_SAMPLES_MAX + 2 * OH_STRETCH_MOST <= OH_PLAYOUT_SOUND)
-		return;
+	if (playout->at < 2 * PAST && playout->end + OH_CODEC_SAMPLES_MAX + 2 * OH_STRETCH_MOST <= OH_PLAYOUT_SOUND)
+		return; /* the less memory is gone over, the more of it stays in the cache */
+	assert(PAST + ready(playout) + OH_CODEC_SAMPLES_MAX + 2 * OH_STRETCH_MOST <= OH_PLAYOUT_SOUND);
 
 	uint32_t from = playout->at - PAST;
 
@@ -199,11 +203,33 @@ static void make_up(struct oh_playout *playout, uint32_t n, const uint8_t *next,
 	add_run(playout, OH_MADE_UP, n, 0);
 }
 
+/*
+ * The same for a gap of `owed` samples before the first packet that waits, of which `needed` are needed now: all of it at
+ * once where that packet carries a copy of the last one that is missing. How many.
+ */
+static uint32_t make_up_before(struct oh_playout *playout, uint32_t owed, uint32_t needed)
+{
+	uint8_t        gathered[OH_CODEC_PAYLOAD_MAX];
+	const uint8_t *bytes = oh_waiting_bytes(&playout->waiting, gathered);
+	size_t         len = oh_waiting_first(&playout->waiting)->len;
+
+	if (owed <= OH_CODEC_SAMPLES_MAX && oh_codec_copied(playout->decoder.codec, bytes, len) > 0) {
+		make_up(playout, owed, bytes, len);
+		return owed;
+	}
+	make_up(playout, least(owed, needed), NULL, 0);
+	return least(owed, needed);
+}
+
 static void be_quiet(struct oh_playout *playout, uint32_t n)
 {
-	begin_making(playout);
-	oh_expand_hush(&playout->expand, samples_of_ms(playout, HUSH_MS));
-	oh_expand_make(&playout->expand, &playout->comfort, playout->sound + playout->end, n);
+	int16_t *out = playout->sound + playout->end;
+
+	if (!playout->dozes || playout->made || oh_decode_missing(&playout->decoder, NULL, 0, out, n) <= 0) {
+		begin_making(playout);
+		oh_expand_hush(&playout->expand, samples_of_ms(playout, HUSH_MS));
+		oh_expand_make(&playout->expand, &playout->comfort, out, n);
+	}
 	playout->end += n;
 	add_run(playout, OH_NOISE, n, 0);
 }
@@ -230,12 +256,15 @@ static void join(struct oh_playout *playout, const int16_t *real, uint32_t n, in
 
 static void learn_floor(struct oh_playout *playout, const int16_t *pcm, uint32_t n)
 {
+	if (playout->next_seq % FLOOR_EACH != 0)
+		return; /* the background changes slowly */
+
 	int32_t level = oh_stretch_level(pcm, n);
 
 	if (level < playout->floor)
 		playout->floor = level;
 	else if (playout->floor < INT32_MAX)
-		playout->floor += playout->floor / 256 + 1; /* doubles in some five seconds */
+		playout->floor += playout->floor / 64 + 1; /* doubles in some four seconds */
 }
 
 /* The first packet's number is passed: those before it that did not come are lost. */
@@ -294,7 +323,8 @@ static void decode_first(struct oh_playout *playout)
 	learn_floor(playout, playout->sound + playout->end - (n - before), (uint32_t)(n - before));
 	playout->counters.overdue += playout->waited;
 	playout->end_at = packet.at + n;
-	playout->quiet = playout->joint = playout->waited = playout->said = false;
+	playout->quiet = playout->dozes = oh_codec_falls_silent(playout->decoder.codec, packet.len);
+	playout->joint = playout->waited = playout->said = false;
 	playout->credit = 0;
 }
 
@@ -310,6 +340,7 @@ static void take_comfort(struct oh_playout *playout)
 		playout->said = true;
 	}
 	playout->quiet = true;
+	playout->dozes = false;
 	oh_waiting_drop(&playout->waiting);
 }
 
@@ -383,15 +414,19 @@ static void fill(struct oh_playout *playout, uint32_t needed, uint32_t wanted, i
 			return; /* it may come yet */
 		} else if (first->seq == playout->next_seq) {
 			playout->quiet = true; /* nothing is missing: the sender paused */
+			playout->dozes = false;
 		} else {
-			uint32_t paid = gap < (int64_t)playout->credit ? (uint32_t)gap : playout->credit;
-			uint32_t rest = (uint32_t)(gap - paid < INT32_MAX ? gap - paid : INT32_MAX);
-			uint32_t part = least(rest, needed - ready(playout));
+			/* made up for as long as the gap is, but not given up before: until then it may yet come */
+			uint32_t owed = (uint32_t)(gap < INT32_MAX ? gap : INT32_MAX);
 
-			playout->credit -= paid;
-			playout->waited = false;
-			make_up(playout, part, NULL, 0);
-			playout->end_at += paid + part;
+			if (playout->credit < owed) {
+				playout->credit += make_up_before(playout, owed - playout->credit, needed - ready(playout));
+				playout->waited = true;
+			} else {
+				playout->credit -= owed;
+				playout->waited = playout->credit > 0;
+				playout->end_at += owed;
+			}
 		}
 	}
 }
@@ -402,12 +437,13 @@ static int32_t quiet_level(const struct oh_playout *playout)
 	return playout->floor < QUIET_LEAST / 2 ? QUIET_LEAST : playout->floor < QUIET_MOST / 2 ? 2 * playout->floor : QUIET_MOST;
 }
 
-/* Least likeness that a change of pace needs: less where there is more to change, and the longer it had to wait. */
+/*
+ * Least likeness that a change of pace needs; above 1 it waits for a pause between words. Less where there is more to
+ * change, and the longer it had to wait.
+ */
 static float likeness_needed(const struct oh_playout *playout, int64_t off)
 {
-	float needed = 1.3f - 0.005f * (float)(off * playout->sample_ns / MS) - 0.01f * (float)playout->tries;
-
-	return needed > 0.2f ? needed : 0.2f;
+	return 1.3f - 0.01f * (float)(off * playout->sample_ns / MS) - 0.02f * (float)playout->tries;
 }
 
 static void pace_changed(struct oh_playout *playout, size_t by)
@@ -431,8 +467,11 @@ static void speed_up(struct oh_playout *playout, uint32_t needed, int64_t off)
 
 static size_t slow_down(struct oh_playout *playout, size_t most, float likeness)
 {
-	size_t by = oh_stretch_lengthen(playout->sound + playout->at, ready(playout), playout->rate_hz, most, quiet_level(playout),
-	                                likeness);
+	size_t by;
+
+	make_room(playout);
+	by = oh_stretch_lengthen(playout->sound + playout->at, ready(playout), playout->rate_hz, most, quiet_level(playout),
+	                         likeness);
 
 	playout->end += (uint32_t)by;
 	runs_longer(playout, (uint32_t)by);
@@ -463,13 +502,13 @@ static void change_pace(struct oh_playout *playout, uint32_t needed, int64_t now
 }
 
 /* Nothing is there beyond this pull, or not even for it, and it should be: win time before sound has to be made up. */
-static void win_time(struct oh_playout *playout, uint32_t needed, int64_t now_ns)
+static void win_time(struct oh_playout *playout, uint32_t needed)
 {
-	int64_t  taken_ns = now_ns - playout->end_at * playout->sample_ns; /* by the packet that comes next, so far */
+	int64_t  taken_ns = playout->get_ns - playout->end_at * playout->sample_ns; /* by the packet that comes next, so far */
 	uint32_t longest = samples_of_ms(playout, 15);
 
 	if (playout->quiet || playout->made || oh_waiting_first(&playout->waiting) || ready(playout) >= needed + longest ||
-	    ready(playout) < needed / 2)
+	    ready(playout) < needed / 2 || playout->credit >= samples_of_ms(playout, WIN_MS))
 		return;
 	if (ready(playout) >= needed && taken_ns < playout->usual_ns + OVERDUE_MS * MS)
 		return;
@@ -482,7 +521,7 @@ static void get_block(struct oh_playout *playout, int16_t *out, uint32_t n, int6
 		catch_up(playout, now_ns);
 		fill(playout, n, n, now_ns);
 		change_pace(playout, n, now_ns);
-		win_time(playout, n, now_ns);
+		win_time(playout, n);
 	}
 	if (ready(playout) < n) {
 		uint32_t missing = n - ready(playout);
@@ -498,23 +537,26 @@ static void get_block(struct oh_playout *playout, int16_t *out, uint32_t n, int6
 	}
 	memcpy(out, playout->sound + playout->at, n * sizeof(*out));
 	playout->at += n;
-	count_out(playout, n, now_ns);
+	count_out(playout, n, playout->get_ns);
 }
 
 void oh_playout_get(struct oh_playout *playout, int16_t *out, size_t n, int64_t now_ns)
 {
 	uint32_t block = samples_of_ms(playout, BLOCK_MS);
-	int64_t  given_ns = 0;
 
-	playout->pull_ns = (int64_t)n * playout->sample_ns;
-	playout->get_ns = now_ns;
+	if (now_ns != playout->get_ns) { /* the sound of one moment may be asked for in several pieces */
+		if (playout->given_ns > 0)
+			playout->pull_ns = playout->given_ns;
+		playout->get_ns = now_ns;
+		playout->given_ns = 0;
+	}
 	while (n > 0) {
 		uint32_t part = n < block ? (uint32_t)n : block;
 
-		get_block(playout, out, part, now_ns + given_ns);
+		get_block(playout, out, part, now_ns + playout->given_ns);
 		out += part;
 		n -= part;
-		given_ns += part * playout->sample_ns;
+		playout->given_ns += part * playout->sample_ns;
 	}
 }
 

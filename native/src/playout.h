@@ -11,7 +11,7 @@
 #define OH_PLAYOUT_RUNS   16u
 #define OH_PLAYOUT_SOUND  7168u /* samples: what was played, what is ready, and a packet more */
 #define OH_PLAYOUT_FASTS  2u
-#define OH_PLAYOUT_FAR_NS 2000000000ll /* most that playing may be behind the newest arrivals */
+#define OH_PLAYOUT_FAR_NS 3000000000ll /* most that playing may be behind the newest arrivals */
 
 enum oh_playout_source { OH_FROM_PACKET, OH_MADE_UP, OH_PUT_IN, OH_NOISE };
 
@@ -50,13 +50,15 @@ struct oh_playout {
 
 	/* pulls */
 	int64_t                    get_ns;        /* the last one; INT64_MIN: none yet */
-	int64_t                    pull_ns;       /* from one to the next */
+	int64_t                    given_ns;      /* sound that was given out at that moment */
+	int64_t                    pull_ns;       /* from one moment to the next */
 
 	/* playing */
 	bool                       never;         /* nothing was played yet */
 	int64_t                    end_at;        /* place of the sample behind what is ready */
 	uint16_t                   next_seq;      /* of the packet that continues it */
 	bool                       quiet;         /* the sender chose silence, or never spoke */
+	bool                       dozes;         /* and the codec itself makes the noise of that */
 	bool                       joint;         /* what comes next does not continue what is ready */
 	bool                       made;          /* what is ready ends in sound that `expand` made */
 	bool                       said;          /* the sender said how loud its noise is */

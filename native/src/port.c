@@ -81,9 +81,10 @@ int oh_port_make(struct oh_core *core, struct oh_port **port, uint16_t *rtp_port
 	made->rtcp_fd = -1;
 	made->ssrc = random.ssrc;
 	made->ts_base = random.ts;
-	made->seq = (uint16_t)random.seq;
-	oh_listen_init(&made->listen, OH_ULAW, oh_hear_frame, made, random.noise);
-	oh_digits_in_init(&made->digits_in);
+	made->seq = (uint16_t)(random.seq & 0x7fffu); /* RFC 3711 3.3.1: losing the first packets must not hide a wrap */
+	oh_listen_init(&made->listen, oh_hear_frame, made, random.noise);
+	(void)oh_encoder_open(&made->encoder, OH_CODEC_ULAW, false);
+	oh_digits_in_init(&made->digits_in, 8000);
 	oh_digits_out_init(&made->digits_out);
 	oh_comfort_init(&made->comfort, random.noise ^ random.ssrc);
 	oh_down_init(&made->down);
@@ -107,6 +108,11 @@ void oh_port_free(struct oh_port *port)
 		(void)epoll_ctl(port->core->epoll_fd, EPOLL_CTL_DEL, fds[i], NULL);
 		(void)close(fds[i]);
 	}
+	oh_playout_close(port->coming_playout);
+	oh_listen_close(&port->listen);
+	oh_decoder_close(&port->coming);
+	oh_encoder_close(&port->encoder);
+	oh_srtp_close(port->srtp);
 	free(port);
 }
 
@@ -136,9 +142,11 @@ void oh_port_leave(struct oh_core *core, struct oh_port *port)
 	port->now_ns = oh_now_ns();
 	oh_prompt_cut(port, port->clock);
 	oh_voice_leave(port);
-	oh_bridge_leave(port);
+	oh_port_leave_room(port);
 	oh_recording_end(port);
 	oh_port_report(port, true);
+	oh_srtp_close(port->srtp);
+	port->srtp = NULL;
 	oh_core_unplace(core, port);
 	core->ports[port->number % OH_MAX_PORTS] = NULL;
 	core->open_ports--;
@@ -148,21 +156,108 @@ void oh_port_leave(struct oh_core *core, struct oh_port *port)
 	core->draining = port;
 }
 
-void oh_port_point(struct oh_port *port, const struct oh_remote *remote)
+/* --- codecs: what is no longer needed goes back in `codecs`, for nothing is freed here */
+
+static void swap_encoder(struct oh_port *port, struct oh_codecs *codecs)
+{
+	struct oh_encoder old = port->encoder;
+	uint32_t          ticks = oh_port_ticks(port);
+
+	if (old.codec == codecs->encoder.codec && old.dtx == codecs->encoder.dtx)
+		return;
+	port->encoder = codecs->encoder;
+	codecs->encoder = old;
+	oh_encoder_loss(&port->encoder, port->loss);
+	if (oh_codec_rate_hz(old.codec) == oh_codec_rate_hz(port->encoder.codec))
+		return;
+	oh_play_rate(port, oh_codec_rate_hz(old.codec));
+	port->ts_base += (uint32_t)port->clock * (ticks - oh_port_ticks(port)); /* timestamps go on from where they were */
+}
+
+/* A decoder gives way to the new one at once where nothing was heard yet or nothing tells the two apart; else when the
+ * first packet of the new payload type comes. */
+static void swap_decoder(struct oh_port *port, struct oh_codecs *codecs)
+{
+	struct oh_decoder old = port->coming;
+	uint8_t           pt = port->remote.audio_pt;
+
+	port->recodes = false;
+	if (port->listen.decoder.codec == codecs->decoder.codec) {
+		port->hears_pt = pt;
+		return;
+	}
+	port->coming = codecs->decoder;
+	codecs->decoder = old;
+	if (port->seat != NULL) {
+		struct oh_playout *old_playout = port->coming_playout;
+
+		port->coming_playout = codecs->playout;
+		codecs->playout = old_playout;
+	}
+	port->recodes = true;
+	if (!port->started || pt == port->hears_pt)
+		oh_port_recode(port);
+}
+
+void oh_port_recode(struct oh_port *port)
+{
+	uint32_t before_hz = oh_codec_clock_hz(port->listen.decoder.codec), clock_hz;
+
+	oh_listen_codec(&port->listen, &port->coming);
+	if (port->seat != NULL && port->coming_playout != NULL)
+		port->coming_playout = oh_seat_recode(port, port->coming_playout, port->listen.decoder.codec);
+	port->recodes = false;
+	port->hears_pt = port->remote.audio_pt;
+	clock_hz = oh_codec_clock_hz(port->listen.decoder.codec);
+	if (clock_hz == before_hz)
+		return;
+	/* Jitter is kept, in the new clock's ticks; what was in transit by the old one says nothing. */
+	port->source.jitter_16 = (uint32_t)((uint64_t)port->source.jitter_16 * clock_hz / before_hz);
+	port->source.timed = false;
+}
+
+void oh_port_lost(struct oh_port *port, double share)
+{
+	port->counters.remote_lost = share;
+	/* One good report does not make a good path. */
+	port->loss = share > 0.75 * port->loss ? share : 0.75 * port->loss;
+	oh_encoder_loss(&port->encoder, port->loss < 0.005 ? 0.0 : port->loss);
+}
+
+void oh_port_aim(struct oh_port *port)
+{
+	const struct oh_remote *remote = &port->remote;
+
+	oh_latch_signalled(&port->latch, remote->ip, remote->rtp_port);
+	port->started = false;
+	port->lost = false;
+	port->to = (struct sockaddr_in){
+	        .sin_family = AF_INET, .sin_port = htons(remote->rtp_port), .sin_addr.s_addr = remote->ip};
+	port->rtcp_to = port->to;
+	if (!remote->rtcp_mux)
+		port->rtcp_to.sin_port = port->rtcp_fd < 0 ? 0 : htons(remote->rtcp_port);
+}
+
+void oh_port_rename(struct oh_port *port)
+{
+	port->ssrc = oh_random(port->core);
+	port->seq &= 0x7fffu;
+	port->wrapped = false;
+	port->payload_out = 0;
+	port->renamed_out = port->counters.packets_out;
+	port->paused_sending = true;
+}
+
+void oh_port_point(struct oh_port *port, const struct oh_remote *remote, struct oh_codecs *codecs)
 {
 	bool moved = !port->have_remote || port->remote.ip != remote->ip || port->remote.rtp_port != remote->rtp_port;
-	bool sent = port->have_remote && port->remote.send;
 
 	port->remote = *remote;
 	port->have_remote = true;
-	if (moved) {
-		oh_latch_signalled(&port->latch, remote->ip, remote->rtp_port);
-		port->started = false;
-		port->lost = false;
-		port->to = (struct sockaddr_in){
-		        .sin_family = AF_INET, .sin_port = htons(remote->rtp_port), .sin_addr.s_addr = remote->ip};
-		port->rtcp_to = port->to;
-		port->rtcp_to.sin_port = htons(remote->rtcp_mux ? remote->rtp_port : remote->rtcp_port);
+	if (port->ice) {
+		/* ICE says where to. */
+	} else if (moved) {
+		oh_port_aim(port);
 	} else if (port->now_ns - port->latch.heard_ns > OH_LATCH_SILENCE_NS) {
 		/* The same words again: a stream that runs is kept, one that stopped may come from elsewhere now. */
 		oh_latch_signalled(&port->latch, remote->ip, remote->rtp_port);
@@ -172,11 +267,15 @@ void oh_port_point(struct oh_port *port, const struct oh_remote *remote)
 		port->pressing = false;
 		oh_event_media(port->core, port, OH_EVENT_DIGITS_SENT, port->clock, 0, 0, 0, NULL);
 	}
-	oh_listen_law(&port->listen, remote->alaw ? OH_ALAW : OH_ULAW);
-	if (!sent) {
-		port->paused_sending = true;
-		port->sounding = false;
+	if (port->digits_in.rate_hz != remote->digits_rate_hz) {
+		struct oh_digit digit;
+
+		if (oh_digits_in_tick(&port->digits_in, INT64_MAX, &digit) == 1) /* by the old clock to its end */
+			oh_digit_heard(port, &digit);
+		oh_digits_in_init(&port->digits_in, remote->digits_rate_hz);
 	}
+	swap_encoder(port, codecs);
+	swap_decoder(port, codecs);
 	port->heard_ns = port->now_ns; /* patience begins anew */
 }
 
@@ -192,26 +291,30 @@ void oh_port_report(struct oh_port *port, bool bye)
 {
 	struct oh_rtcp_block  block;
 	struct oh_rtcp_report report = {.ssrc = port->ssrc, .cname = port->core->cname, .bye = bye};
-	uint8_t               data[600];
+	_Alignas(4) uint8_t   data[600 + OH_SRTP_TRAILER];
 	size_t                len;
+	int                   sealed;
 
-	if (!port->have_remote || port->rtcp_to.sin_port == 0)
+	if (!port->have_remote || port->rtcp_to.sin_port == 0 || (port->remote.secure && port->srtp == NULL))
 		return;
 	if (bye && port->counters.packets_out == 0) /* RFC 3550 6.3.7: who never spoke leaves silently */
 		return;
 	report.sender = port->counters.packets_out != port->reported_out;
 	report.ntp = oh_rtcp_ntp(wall_ns());
 	/* Not the last tick's timestamp but this moment's, which is what the far end maps our stream by. */
-	report.rtp_timestamp = port->ts_base + (uint32_t)((port->now_ns - port->opened_ns) / 125000);
-	report.packets = (uint32_t)port->counters.packets_out;
+	report.rtp_timestamp =
+	        port->ts_base + (uint32_t)((port->now_ns - port->opened_ns) * (int64_t)oh_port_ticks(port) / 125000);
+	report.packets = (uint32_t)(port->counters.packets_out - port->renamed_out);
 	report.octets = (uint32_t)port->payload_out;
 	if (port->have_source && oh_rtcp_report(&port->source, port->now_ns, &block) == 0)
 		report.block = &block;
-	if (oh_rtcp_build(data, sizeof(data), &len, &report) < 0)
+	if (oh_rtcp_build(data, sizeof(data) - OH_SRTP_TRAILER, &len, &report) < 0)
 		return;
 	port->reported_out = port->counters.packets_out;
-	if (sendto(port->remote.rtcp_mux ? port->rtp_fd : port->rtcp_fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL,
-	           (const struct sockaddr *)&port->rtcp_to, sizeof(port->rtcp_to)) < 0)
+	sealed = oh_port_seal(port, data, len, sizeof(data), true);
+	if (sealed < 0 || sendto(oh_port_muxed(port) ? port->rtp_fd : port->rtcp_fd, data, (size_t)sealed,
+	                         MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&port->rtcp_to,
+	                         sizeof(port->rtcp_to)) < 0)
 		port->counters.send_errors++;
 }
 
@@ -228,12 +331,20 @@ static void watch(struct oh_port *port)
 void oh_port_tick(struct oh_port *port, int64_t due_ns)
 {
 	uint32_t        samples = port->have_remote && port->remote.packet_ms % 20u != 0 ? 80u : 160u;
-	bool            sending = port->have_remote && port->remote.send;
+	bool            sending = oh_port_sends(port);
 	struct oh_digit digit;
 
 	port->now_ns = oh_now_ns();
+	if (sending && !port->sent) {
+		port->paused_sending = true;
+		port->sounding = false;
+	}
+	port->sent = sending;
+	if (port->srtp != NULL)
+		oh_srtp_tick(port->srtp, port->now_ns);
 	oh_voice_obey(port, sending);
 	oh_hear_tick(port, samples);
+	oh_seat_tick(port, samples);
 	if (oh_digits_in_tick(&port->digits_in, port->now_ns, &digit) == 1)
 		oh_digit_heard(port, &digit);
 	watch(port);

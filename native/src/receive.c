@@ -26,7 +26,7 @@ static void moved(struct oh_port *port, const struct sockaddr_in *from, const st
 
 		port->rtcp_to.sin_addr = from->sin_addr;
 		port->rtcp_to.sin_port = port->remote.rtcp_mux ? from->sin_port
-		                         : rtp_port == UINT16_MAX ? 0
+		                         : rtp_port == UINT16_MAX || port->rtcp_fd < 0 ? 0
 		                                                  : htons((uint16_t)(rtp_port + 1u));
 		port->to.sin_addr = from->sin_addr;
 		port->to.sin_port = from->sin_port;
@@ -69,7 +69,7 @@ static void receive_digits(struct oh_port *port, const struct oh_rtp *rtp)
 	if (port->digits_ssrc != rtp->ssrc) { /* timestamps of another stream; what was being pressed is over */
 		if (oh_digits_in_tick(&port->digits_in, INT64_MAX, &digits[0]) == 1)
 			oh_digit_heard(port, &digits[0]);
-		oh_digits_in_init(&port->digits_in);
+		oh_digits_in_init(&port->digits_in, port->remote.digits_rate_hz);
 		port->digits_ssrc = rtp->ssrc;
 	}
 	n = oh_digits_receive(&port->digits_in, rtp->payload, rtp->payload_len, rtp->timestamp, port->now_ns, digits);
@@ -79,21 +79,25 @@ static void receive_digits(struct oh_port *port, const struct oh_rtp *rtp)
 		port->counters.bad++;
 }
 
-static void receive_rtcp(struct oh_port *port, const struct sockaddr_in *from, const uint8_t *data, size_t len)
+static void receive_rtcp(struct oh_port *port, const struct sockaddr_in *from, uint8_t *data, size_t len)
 {
 	struct oh_rtcp  rtcp;
 	struct timespec wall;
 	uint32_t        expected = port->latch.on ? port->latch.ip : port->latch.signalled;
+	int             unsealed;
 
 	if (!port->have_remote || from->sin_addr.s_addr != expected) {
 		port->counters.wrong_source++;
 		return;
 	}
-	if (oh_rtcp_parse(&rtcp, data, len) < 0) {
+	unsealed = oh_port_unseal(port, data, len, true);
+	if (unsealed < 0)
+		return;
+	if (oh_rtcp_parse(&rtcp, data, (size_t)unsealed) < 0) {
 		port->counters.bad++;
 		return;
 	}
-	if (!port->remote.rtcp_mux)
+	if (!oh_port_muxed(port))
 		port->rtcp_to = *from; /* symmetric RTCP, from an address that is believed */
 	if (rtcp.sender && port->have_source && rtcp.ssrc == port->source.ssrc)
 		oh_rtcp_heard_sr(&port->source, rtcp.ntp, port->now_ns);
@@ -104,7 +108,7 @@ static void receive_rtcp(struct oh_port *port, const struct sockaddr_in *from, c
 
 		if (rtcp.blocks[i].ssrc != port->ssrc)
 			continue;
-		port->counters.remote_lost = rtcp.blocks[i].fraction_lost / 256.0;
+		oh_port_lost(port, rtcp.blocks[i].fraction_lost / 256.0);
 		if (oh_rtcp_round_trip(&rtcp.blocks[i], oh_rtcp_ntp_mid(ntp), &rtt_ns) == 0)
 			port->counters.rtt_ms = (double)rtt_ns / 1e6;
 	}
@@ -113,27 +117,33 @@ static void receive_rtcp(struct oh_port *port, const struct sockaddr_in *from, c
 /* For our reports. A digit's packets all carry the timestamp of its start (RFC 4733 2.2), which is no jitter. */
 static void count(struct oh_port *port, const struct oh_rtp *rtp, enum oh_listen_content content)
 {
+	uint32_t clock_hz = oh_codec_clock_hz(port->listen.decoder.codec);
 	uint32_t timestamp = rtp->timestamp;
 
 	if (content == OH_CARRIES_OTHER)
-		timestamp = port->counted_ts + (uint32_t)((port->now_ns - port->counted_ns) / 125000);
+		timestamp = port->counted_ts + (uint32_t)((port->now_ns - port->counted_ns) / 125000 * (clock_hz / 8000u));
 	port->counted_ts = timestamp;
 	port->counted_ns = port->now_ns;
-	(void)oh_rtcp_received(&port->source, rtp->seq, timestamp, 8000, port->now_ns);
+	(void)oh_rtcp_received(&port->source, rtp->seq, timestamp, clock_hz, port->now_ns);
 }
 
-static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, const uint8_t *data, size_t len)
+/* `straggler`: with ICE, it was on its way from the address that was selected before. */
+static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, bool straggler, uint8_t *data, size_t len)
 {
 	struct oh_listen_packet packet;
 	struct oh_rtp           rtp;
 	bool                    beside = false; /* digits in a stream of their own: nothing to the voice's clock */
-	int                     error = oh_rtp_parse(&rtp, data, len);
+	int                     unsealed;
 
-	if (error == -EPROTO && port->have_remote && port->remote.rtcp_mux) {
+	if (port->have_remote && oh_port_muxed(port) && oh_demux_kind(data, len) == OH_DEMUX_RTCP) {
 		receive_rtcp(port, from, data, len);
 		return;
 	}
-	if (error < 0) {
+	/* Before anything is believed of it. */
+	unsealed = oh_port_unseal(port, data, len, false);
+	if (unsealed < 0)
+		return;
+	if (oh_rtp_parse(&rtp, data, (size_t)unsealed) < 0) {
 		port->counters.bad++;
 		return;
 	}
@@ -141,11 +151,11 @@ static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, co
 		port->counters.wrong_source++;
 		return;
 	}
-	if (rtp.payload_type == port->remote.audio_pt)
+	if (rtp.payload_type == port->remote.audio_pt || (port->recodes && rtp.payload_type == port->hears_pt))
 		packet.content = OH_CARRIES_AUDIO;
 	else if ((int16_t)rtp.payload_type == port->remote.digits_pt)
 		packet.content = OH_CARRIES_OTHER;
-	else if (rtp.payload_type == OH_PT_COMFORT)
+	else if (rtp.payload_type == OH_PT_COMFORT && oh_codec_clock_hz(port->remote.codec) == 8000u)
 		packet.content = OH_CARRIES_COMFORT;
 	else {
 		port->counters.bad++;
@@ -166,6 +176,8 @@ static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, co
 		beside = true;
 		break;
 	case OH_TAKE:
+		if (!port->started && !straggler) /* ICE has selected another address since, and here it is */
+			moved(port, from, &rtp);
 		break;
 	}
 	if (flood(&port->packet_free_ns, port->now_ns, OH_PACKET_LEAST_NS, OH_PACKET_BURST_NS)) {
@@ -176,7 +188,11 @@ static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, co
 	port->counters.bytes_in += len;
 	port->core->counters.packets_in++;
 	port->heard_ns = port->now_ns;
-	port->quiet = packet.content == OH_CARRIES_COMFORT;
+	if (port->recodes && packet.content == OH_CARRIES_AUDIO && rtp.payload_type != port->hears_pt)
+		oh_port_recode(port);
+	port->quiet = packet.content == OH_CARRIES_COMFORT ||
+	              (packet.content == OH_CARRIES_AUDIO &&
+	               oh_codec_falls_silent(port->listen.decoder.codec, rtp.payload_len));
 	if (port->lost) {
 		port->lost = false;
 		oh_event_media(port->core, port, OH_EVENT_MEDIA_BACK, (port->now_ns - port->opened_ns) / 125000, 0, 0, 0,
@@ -189,6 +205,8 @@ static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, co
 	count(port, &rtp, packet.content);
 	if (!port->remote.receive)
 		return;
+	if (port->seat != NULL)
+		oh_seat_put(port, &rtp, packet.content);
 	packet.payload = rtp.payload;
 	packet.payload_len = rtp.payload_len;
 	packet.ssrc = rtp.ssrc;
@@ -210,45 +228,71 @@ static void overflowed(struct oh_port *port, bool rtcp, struct msghdr *message)
 	}
 }
 
+/* Have the processor fetch what the next datagram of a port will touch, while another port's is worked on. */
+void oh_receive_near(const struct oh_port *port)
+{
+	const struct oh_voice *voice = &port->voice;
+	const char            *history = (const char *)port->listen.conceal.history;
+
+	__builtin_prefetch(&port->remote, 1);
+	__builtin_prefetch(&port->latch, 1);
+	__builtin_prefetch(&port->packet_free_ns, 1);
+	__builtin_prefetch(&port->source, 1);
+	__builtin_prefetch(&port->counters, 1);
+	__builtin_prefetch(&port->listen.counters, 1);
+	__builtin_prefetch(&port->listen.next_seq, 1);
+	__builtin_prefetch(&port->listen.lead, 1);
+	for (size_t at = 0; at < sizeof(port->listen.conceal.history); at += 64)
+		__builtin_prefetch(history + at, 1);
+	if (voice->row != NULL) {
+		const char *ring = (const char *)(voice->row->listen + voice->heard % OH_RING_SAMPLES);
+
+		__builtin_prefetch(&voice->row->heard, 1);
+		for (size_t at = 0; at < 640; at += 64)
+			__builtin_prefetch(ring + at, 1);
+	}
+}
+
+/*
+ * One datagram: packets of a call come one by one, and a socket with more of them is told of again, after the others'.
+ * So that nobody's flood comes before another's packet.
+ */
 void oh_receive(struct oh_port *port, bool rtcp)
 {
 	struct oh_core    *core = port->core;
-	struct mmsghdr     messages[OH_BATCH];
-	struct iovec       parts[OH_BATCH];
-	struct sockaddr_in from[OH_BATCH];
+	struct sockaddr_in from;
+	struct iovec       part = {.iov_base = core->datagram, .iov_len = OH_DATAGRAM};
 	union {
 		struct cmsghdr align;
 		char           space[CMSG_SPACE(sizeof(uint32_t))];
-	} controls[OH_BATCH];
-	int n;
+	} control;
+	struct msghdr message = {
+	        .msg_name = &from,
+	        .msg_namelen = sizeof(from),
+	        .msg_iov = &part,
+	        .msg_iovlen = 1,
+	        .msg_control = control.space,
+	        .msg_controllen = sizeof(control.space),
+	};
+	ssize_t len = recvmsg(rtcp ? port->rtcp_fd : port->rtp_fd, &message, MSG_DONTWAIT);
 
-	memset(messages, 0, sizeof(messages));
-	for (size_t i = 0; i < OH_BATCH; i++) {
-		parts[i] = (struct iovec){.iov_base = core->datagrams[i], .iov_len = OH_DATAGRAM};
-		messages[i].msg_hdr = (struct msghdr){
-		        .msg_name = &from[i],
-		        .msg_namelen = sizeof(from[i]),
-		        .msg_iov = &parts[i],
-		        .msg_iovlen = 1,
-		        .msg_control = controls[i].space,
-		        .msg_controllen = sizeof(controls[i].space),
-		};
-	}
-	n = recvmmsg(rtcp ? port->rtcp_fd : port->rtp_fd, messages, OH_BATCH, MSG_DONTWAIT, NULL);
+	if (len < 0)
+		return;
 	port->now_ns = oh_now_ns();
 	if (port->drain_until != 0) { /* closed: swallow it, and wait for quiet before somebody else gets this number */
-		if (n > 0 && port->drain_until < port->left_ns + OH_DRAIN_MOST_NS)
+		if (port->drain_until < port->left_ns + OH_DRAIN_MOST_NS)
 			port->drain_until = port->now_ns + OH_DRAIN_NS;
 		return;
 	}
-	for (int i = 0; i < n; i++) {
-		overflowed(port, rtcp, &messages[i].msg_hdr);
-		if (messages[i].msg_hdr.msg_namelen != sizeof(from[i]) || from[i].sin_family != AF_INET ||
-		    from[i].sin_port == 0) /* forged: to port 0 nothing can be answered */
-			continue;
-		if (rtcp)
-			receive_rtcp(port, &from[i], core->datagrams[i], messages[i].msg_len);
-		else
-			receive_rtp(port, &from[i], core->datagrams[i], messages[i].msg_len);
-	}
+	overflowed(port, rtcp, &message);
+	if (message.msg_namelen != sizeof(from) || from.sin_family != AF_INET || from.sin_port == 0)
+		return; /* forged: to port 0 nothing can be answered */
+	if (rtcp)
+		receive_rtcp(port, &from, core->datagram, (size_t)len);
+	else if (!port->ice)
+		receive_rtp(port, &from, false, core->datagram, (size_t)len);
+	else if (oh_ice_takes(port, &from, core->datagram, (size_t)len)) /* whom ICE selected */
+		receive_rtp(port, &port->to,
+		            from.sin_addr.s_addr != port->to.sin_addr.s_addr || from.sin_port != port->to.sin_port,
+		            core->datagram, (size_t)len);
 }

@@ -13,6 +13,9 @@
 
 #include "engine.h"
 
+#define CACHE_LINE 64u
+#define NEAR_BYTES 640u /* of a play ring: 20 ms */
+
 int oh_segment_map(int fd, struct oh_segment *segment)
 {
 	struct stat             stat;
@@ -99,6 +102,7 @@ int oh_voice_bind(struct oh_port *port, uint32_t segment, uint32_t slot)
 	voice->epoch = epoch;
 	voice->row = row;
 	voice->holder = holder;
+	oh_seat_slot_came(port);
 	return 0;
 }
 
@@ -115,6 +119,7 @@ void oh_voice_leave(struct oh_port *port)
 
 	if (voice->row == NULL)
 		return;
+	oh_seat_slot_goes(port);
 	atomic_store(&voice->row->live, 0);
 	*voice->holder = 0;
 	if (voice->talking)
@@ -123,11 +128,83 @@ void oh_voice_leave(struct oh_port *port)
 	voice->tail_n = 0;
 }
 
-void oh_voice_hear(struct oh_port *port, const int16_t *pcm, size_t n, enum oh_listen_kind kind)
+/* Write to the listen ring what is at its rate. */
+static void write_ring(struct oh_port *port, const int16_t *pcm, size_t n, enum oh_listen_kind kind)
+{
+	struct oh_voice *voice = &port->voice;
+	size_t           at = (size_t)(voice->heard % OH_RING_SAMPLES);
+	size_t           first = OH_RING_SAMPLES - at;
+	int16_t          mixed[OH_LISTEN_MAX_SAMPLES];
+
+	if (port->seat != NULL) {
+		memcpy(mixed, pcm, n * sizeof(int16_t));
+		if (oh_seat_mix(port, mixed, n)) { /* others speak, whatever became of the line's own packets */
+			pcm = mixed;
+			kind = OH_HEARD;
+		}
+	}
+	if (first > n)
+		first = n;
+	memcpy(voice->row->listen + at, pcm, first * sizeof(int16_t));
+	memcpy(voice->row->listen, pcm + first, (n - first) * sizeof(int16_t));
+	voice->heard += n;
+	if (kind == OH_CONCEALED)
+		voice->concealed += n;
+	if (kind == OH_MISSING)
+		voice->missing += n;
+}
+
+/*
+ * What is heard has another rate from here on. The filter gives what it gets OH_RESAMPLE_DELAY later, so that without it
+ * that much would be left out, and with it anew that much would be said twice.
+ */
+static void change_rate(struct oh_port *port, uint32_t rate_hz, enum oh_listen_kind kind)
+{
+	const size_t     keep = OH_HALF_TAPS - 1u; /* inputs that the filter knows */
+	struct oh_voice *voice = &port->voice;
+
+	if (rate_hz == OH_SLOT_RATE_HZ && voice->rate_hz != 0) {
+		/* What it holds back: its newest samples, and between two of them the mean, for what follows is not known. */
+		const int16_t *newest = voice->up.past + keep - OH_HALF_TAPS / 2u;
+		int16_t        held[OH_HALF_TAPS - 2u];
+
+		for (size_t i = 0; i < OH_HALF_TAPS - 2u; i++)
+			held[i] = (int16_t)(i % 2 == 0 ? (newest[i / 2] + newest[i / 2 + 1]) / 2 : newest[i / 2 + 1]);
+		write_ring(port, held, OH_HALF_TAPS - 2u, kind);
+	}
+	oh_up_init(&voice->up);
+	if (rate_hz != OH_SLOT_RATE_HZ && voice->rate_hz != 0) {
+		for (size_t i = 0; i < keep && 2u * i + 1u < voice->heard; i++)
+			voice->up.past[keep - 1u - i] =
+			        voice->row->listen[(voice->heard - 2u - 2u * i) % OH_RING_SAMPLES];
+		voice->spare = OH_RESAMPLE_DELAY;
+	} else {
+		voice->spare = 0;
+	}
+	voice->rate_hz = rate_hz;
+}
+
+static void write_narrow(struct oh_port *port, const int16_t *pcm, size_t n, enum oh_listen_kind kind)
+{
+	struct oh_voice *voice = &port->voice;
+	int16_t          wide[2u * OH_FRAME];
+
+	while (n > 0) {
+		size_t part = n < OH_FRAME ? n : OH_FRAME;
+		size_t spare = voice->spare < 2u * part ? voice->spare : 2u * part;
+
+		oh_up_run(&voice->up, pcm, part, wide);
+		voice->spare -= (uint32_t)spare;
+		write_ring(port, wide + spare, 2u * part - spare, kind);
+		pcm += part;
+		n -= part;
+	}
+}
+
+void oh_voice_hear(struct oh_port *port, const int16_t *pcm, size_t n, uint32_t rate_hz, enum oh_listen_kind kind)
 {
 	struct oh_voice    *voice = &port->voice;
 	struct oh_slot_row *row = voice->row;
-	int16_t             wide[2u * OH_FRAME];
 
 	if (row == NULL)
 		return;
@@ -137,24 +214,12 @@ void oh_voice_hear(struct oh_port *port, const int16_t *pcm, size_t n, enum oh_l
 	 */
 	if (port->have_remote && !port->remote.send)
 		return;
-	while (n > 0) {
-		size_t part = n < OH_FRAME ? n : OH_FRAME;
-		size_t at = (size_t)(voice->heard % OH_RING_SAMPLES);
-		size_t first = OH_RING_SAMPLES - at;
-
-		oh_up_run(&voice->up, pcm, part, wide);
-		if (first > 2u * part)
-			first = 2u * part;
-		memcpy(row->listen + at, wide, first * sizeof(int16_t));
-		memcpy(row->listen, wide + first, (2u * part - first) * sizeof(int16_t));
-		voice->heard += 2u * part;
-		if (kind == OH_CONCEALED)
-			voice->concealed += 2u * part;
-		if (kind == OH_MISSING)
-			voice->missing += 2u * part;
-		pcm += part;
-		n -= part;
-	}
+	if (rate_hz != voice->rate_hz)
+		change_rate(port, rate_hz, kind);
+	if (rate_hz == OH_SLOT_RATE_HZ)
+		write_ring(port, pcm, n, kind);
+	else
+		write_narrow(port, pcm, n, kind);
 	atomic_store_explicit(&row->concealed, voice->concealed, memory_order_relaxed);
 	atomic_store_explicit(&row->missing, voice->missing, memory_order_relaxed);
 	atomic_store_explicit(&row->heard_ns, (uint64_t)port->now_ns, memory_order_relaxed);
@@ -187,6 +252,20 @@ static void publish(struct oh_voice *voice)
 	atomic_store_explicit(&row->starved, voice->starved, memory_order_relaxed);
 	atomic_store_explicit(&row->played, voice->played, memory_order_release);
 	atomic_store_explicit(&row->taken, voice->taken, memory_order_release);
+}
+
+void oh_voice_near(const struct oh_voice *voice)
+{
+	const struct oh_slot_row *row = voice->row;
+	const int16_t            *play;
+
+	if (row == NULL)
+		return;
+	play = row->play + voice->taken % OH_RING_SAMPLES;
+	__builtin_prefetch(&row->spoken);
+	__builtin_prefetch(&row->taken, 1);
+	for (size_t line = 0; line < NEAR_BYTES; line += CACHE_LINE)
+		__builtin_prefetch((const char *)play + line);
 }
 
 /* Copy n samples from the play ring's read cursor on, and move it. n is at most what waits and the ring holds. */

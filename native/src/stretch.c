@@ -63,36 +63,27 @@ size_t oh_stretch_lag(const int16_t *pcm, bool back, size_t window, size_t least
 	assert(most + window <= REGION && least <= most && window <= 320);
 	scale_down(region, back ? pcm - most : pcm, most + window);
 
+	ptrdiff_t      away = back ? -1 : 1, length = (ptrdiff_t)window; /* samples a step of the lag goes */
 	const int16_t *here = back ? region + most : region;
 	float          best = -2.0f;
 	size_t         lag_of_best = most;
-	int64_t        own = dot(here, here, window), other;
+	int64_t        own = dot(here, here, window);
+	int64_t        other = dot(here + away * (ptrdiff_t)least, here + away * (ptrdiff_t)least, window);
 
-	if (back) {
-		other = dot(here - least, here - least, window);
-		for (size_t lag = least; lag <= most; lag++) {
-			float alike = like(dot(here, here - lag, window), own, other);
+	for (size_t lag = least; lag <= most; lag++) {
+		const int16_t *there = here + away * (ptrdiff_t)lag;
+		float          alike = like(dot(here, there, window), own, other);
 
-			if (alike > best) {
-				best = alike;
-				lag_of_best = lag;
-			}
-			if (lag < most)
-				other += here[-(ptrdiff_t)lag - 1] * here[-(ptrdiff_t)lag - 1] -
-				         here[window - lag - 1] * here[window - lag - 1];
+		if (alike > best) {
+			best = alike;
+			lag_of_best = lag;
 		}
-	} else {
-		other = dot(here + least, here + least, window);
-		for (size_t lag = least; lag <= most; lag++) {
-			float alike = like(dot(here, here + lag, window), own, other);
+		if (lag == most)
+			break;
 
-			if (alike > best) {
-				best = alike;
-				lag_of_best = lag;
-			}
-			if (lag < most)
-				other += here[lag + window] * here[lag + window] - here[lag] * here[lag];
-		}
+		int32_t enters = back ? there[-1] : there[length], leaves = back ? there[length - 1] : there[0];
+
+		other += enters * enters - leaves * leaves;
 	}
 	if (likeness)
 		*likeness = best;

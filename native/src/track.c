@@ -48,8 +48,8 @@ static int write_header(struct oh_track *track, int64_t now_ns)
 	size_t done;
 
 	put32(head + 4, 36 + 2 * track->samples);
-	put32(head + 24, OH_TRACK_RATE_HZ);
-	put32(head + 28, 2 * OH_TRACK_RATE_HZ);
+	put32(head + 24, track->rate_hz);
+	put32(head + 28, 2 * (uint64_t)track->rate_hz);
 	put32(head + 40, 2 * track->samples);
 
 	int error = write_at(track->fd, head, sizeof(head), 0, &done);
@@ -61,9 +61,10 @@ static int write_header(struct oh_track *track, int64_t now_ns)
 	return 0;
 }
 
-int oh_track_open(struct oh_track *track, const char *path, int64_t now_ns)
+int oh_track_open(struct oh_track *track, const char *path, uint32_t rate_hz, int64_t now_ns)
 {
-	*track = (struct oh_track){ .fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640) };
+	*track = (struct oh_track){ .fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640),
+	                             .rate_hz = rate_hz };
 	if (track->fd < 0)
 		return -errno;
 

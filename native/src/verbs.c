@@ -10,15 +10,6 @@
 
 /* --- on the media thread, one for each verb */
 
-static struct oh_port *port_of(struct oh_core *core, const struct oh_command *command)
-{
-	struct oh_port *port = oh_core_port(core, command->port);
-
-	if (port != NULL)
-		port->now_ns = oh_now_ns();
-	return port;
-}
-
 static int run_core_counters(struct oh_core *core, struct oh_command *command)
 {
 	struct oh_core_counters *out = &command->of.core_counters;
@@ -73,7 +64,7 @@ static int run_open(struct oh_core *core, struct oh_command *command)
 
 static int run_close(struct oh_core *core, struct oh_command *command)
 {
-	struct oh_port *port = port_of(core, command);
+	struct oh_port *port = oh_command_port(core, command);
 
 	if (port == NULL)
 		return -ENOENT;
@@ -83,17 +74,20 @@ static int run_close(struct oh_core *core, struct oh_command *command)
 
 static int run_remote(struct oh_core *core, struct oh_command *command)
 {
-	struct oh_port *port = port_of(core, command);
+	struct oh_port   *port = oh_command_port(core, command);
+	struct oh_codecs *codecs = command->thing;
 
 	if (port == NULL)
 		return -ENOENT;
-	oh_port_point(port, &command->of.remote);
+	if (port->seat != NULL && codecs->playout == NULL && codecs->decoder.codec != port->listen.decoder.codec)
+		return -EAGAIN;
+	oh_port_point(port, &command->of.remote, codecs);
 	return 0;
 }
 
 static int run_bind(struct oh_core *core, struct oh_command *command)
 {
-	struct oh_port *port = port_of(core, command);
+	struct oh_port *port = oh_command_port(core, command);
 	int             error;
 
 	if (port == NULL)
@@ -107,7 +101,7 @@ static int run_bind(struct oh_core *core, struct oh_command *command)
 
 static int run_unbind(struct oh_core *core, struct oh_command *command)
 {
-	struct oh_port *port = port_of(core, command);
+	struct oh_port *port = oh_command_port(core, command);
 
 	if (port == NULL)
 		return -ENOENT;
@@ -115,32 +109,9 @@ static int run_unbind(struct oh_core *core, struct oh_command *command)
 	return 0;
 }
 
-static int run_bridge(struct oh_core *core, struct oh_command *command)
-{
-	struct oh_port *port = port_of(core, command);
-	struct oh_port *other = oh_core_port(core, command->a);
-
-	if (port == NULL || other == NULL)
-		return -ENOENT;
-	if (port == other)
-		return -EINVAL;
-	oh_bridge_join(port, other);
-	return 0;
-}
-
-static int run_unbridge(struct oh_core *core, struct oh_command *command)
-{
-	struct oh_port *port = port_of(core, command);
-
-	if (port == NULL)
-		return -ENOENT;
-	oh_bridge_leave(port);
-	return 0;
-}
-
 static int run_play(struct oh_core *core, struct oh_command *command)
 {
-	struct oh_port *port = port_of(core, command);
+	struct oh_port *port = oh_command_port(core, command);
 
 	if (port == NULL)
 		return -ENOENT;
@@ -149,7 +120,7 @@ static int run_play(struct oh_core *core, struct oh_command *command)
 
 static int run_stop(struct oh_core *core, struct oh_command *command)
 {
-	struct oh_port *port = port_of(core, command);
+	struct oh_port *port = oh_command_port(core, command);
 
 	if (port == NULL)
 		return -ENOENT;
@@ -159,19 +130,19 @@ static int run_stop(struct oh_core *core, struct oh_command *command)
 
 static int run_flush(struct oh_core *core, struct oh_command *command)
 {
-	struct oh_port *port = port_of(core, command);
+	struct oh_port *port = oh_command_port(core, command);
 
 	if (port == NULL)
 		return -ENOENT;
 	if (port->voice.row != NULL)
-		oh_voice_cut(&port->voice, UINT64_MAX, port->have_remote && port->remote.send);
+		oh_voice_cut(&port->voice, UINT64_MAX, oh_port_sends(port));
 	command->wide = port->voice.played;
 	return 0;
 }
 
 static int run_send_digits(struct oh_core *core, struct oh_command *command)
 {
-	struct oh_port *port = port_of(core, command);
+	struct oh_port *port = oh_command_port(core, command);
 	int             error;
 
 	if (port == NULL)
@@ -184,9 +155,19 @@ static int run_send_digits(struct oh_core *core, struct oh_command *command)
 	return error;
 }
 
+static int run_rate(struct oh_core *core, struct oh_command *command)
+{
+	struct oh_port *port = oh_command_port(core, command);
+
+	if (port == NULL)
+		return -ENOENT;
+	command->a = oh_codec_rate_hz(port->encoder.codec);
+	return 0;
+}
+
 static int run_record(struct oh_core *core, struct oh_command *command)
 {
-	struct oh_port      *port = port_of(core, command);
+	struct oh_port      *port = oh_command_port(core, command);
 	struct oh_recording *recording = command->thing;
 
 	if (port == NULL)
@@ -201,7 +182,7 @@ static int run_record(struct oh_core *core, struct oh_command *command)
 
 static int run_pause(struct oh_core *core, struct oh_command *command)
 {
-	struct oh_port *port = port_of(core, command);
+	struct oh_port *port = oh_command_port(core, command);
 
 	if (port == NULL)
 		return -ENOENT;
@@ -212,7 +193,7 @@ static int run_pause(struct oh_core *core, struct oh_command *command)
 
 static int run_stop_recording(struct oh_core *core, struct oh_command *command)
 {
-	struct oh_port *port = port_of(core, command);
+	struct oh_port *port = oh_command_port(core, command);
 
 	if (port == NULL)
 		return -ENOENT;
@@ -222,22 +203,25 @@ static int run_stop_recording(struct oh_core *core, struct oh_command *command)
 
 static int run_port_counters(struct oh_core *core, struct oh_command *command)
 {
-	struct oh_port                  *port = port_of(core, command);
+	struct oh_port                  *port = oh_command_port(core, command);
 	struct oh_port_counters         *out = &command->of.port_counters;
 	const struct oh_listen_counters *heard;
+	uint32_t                         rate_hz, clock_hz;
 
 	if (port == NULL)
 		return -ENOENT;
 	heard = &port->listen.counters;
+	rate_hz = oh_codec_rate_hz(port->listen.decoder.codec);
+	clock_hz = oh_codec_clock_hz(port->listen.decoder.codec);
 	*out = port->counters;
 	out->late = heard->late;
 	out->lost = heard->lost;
 	out->duplicate = heard->duplicate;
 	out->reordered = heard->reordered;
-	out->concealed = heard->concealed_samples;
-	out->missing = heard->missing_samples;
+	out->concealed = heard->concealed_samples * 8000u / rate_hz;
+	out->missing = heard->missing_samples * 8000u / rate_hz;
 	out->bad += heard->bad;
-	out->jitter_ms = port->have_source ? oh_rtcp_jitter(&port->source) / 8.0 : 0.0;
+	out->jitter_ms = port->have_source ? oh_rtcp_jitter(&port->source) * 1000.0 / clock_hz : 0.0;
 	return 0;
 }
 
@@ -253,16 +237,6 @@ int oh_core_counters(struct oh_core *core, struct oh_core_counters *out)
 	*out = command->of.core_counters;
 	oh_command_free(command);
 	return 0;
-}
-
-/* Ask for something that has no answer but done or refused. */
-static int ask_and_forget(struct oh_core *core, struct oh_command *command)
-{
-	int result = oh_command_ask(core, command);
-
-	if (result == 0)
-		oh_command_free(command);
-	return result;
 }
 
 /* Ask for something whose answer is one number. */
@@ -320,7 +294,7 @@ int oh_prompt_drop(struct oh_core *core, uint32_t prompt)
 
 	if (command != NULL)
 		command->a = prompt;
-	return ask_and_forget(core, command);
+	return oh_command_do(core, command);
 }
 
 int oh_port_open(struct oh_core *core, uint32_t *number, uint16_t *rtp_port, int64_t *opened_ns)
@@ -347,19 +321,44 @@ int oh_port_open(struct oh_core *core, uint32_t *number, uint16_t *rtp_port, int
 
 int oh_port_close(struct oh_core *core, uint32_t port)
 {
-	return ask_and_forget(core, oh_command_new(run_close, port));
+	return oh_command_do(core, oh_command_new(run_close, port));
+}
+
+/* Here is what was taken, or what it replaced, afterwards. */
+static int point(struct oh_core *core, uint32_t port, const struct oh_remote *remote, struct oh_codecs *codecs)
+{
+	struct oh_command *command = oh_command_new(run_remote, port);
+
+	if (command != NULL) {
+		command->of.remote = *remote;
+		command->thing = codecs;
+	}
+	return oh_command_do(core, command);
 }
 
 int oh_port_remote(struct oh_core *core, uint32_t port, const struct oh_remote *remote)
 {
-	struct oh_command *command;
+	struct oh_codecs codecs = {.playout = NULL};
+	int              error;
 
-	if (remote->packet_ms == 0 || remote->packet_ms % 10u != 0 || remote->packet_ms > 60 || remote->packet_ms == 50)
+	if (!oh_encoder_takes_ms(remote->codec, remote->packet_ms) ||
+	    (remote->digits_rate_hz != 8000 && remote->digits_rate_hz != 48000))
 		return -EINVAL;
-	command = oh_command_new(run_remote, port);
-	if (command != NULL)
-		command->of.remote = *remote;
-	return ask_and_forget(core, command);
+	error = oh_encoder_open(&codecs.encoder, remote->codec, remote->dtx);
+	if (error < 0)
+		return error;
+	error = oh_decoder_open(&codecs.decoder, remote->codec);
+	if (error == 0) {
+		error = point(core, port, remote, &codecs);
+		if (error == -EAGAIN) /* it is in a room, and what it hears is another codec's from here on */
+			error = oh_playout_open(&codecs.playout, remote->codec, port);
+		if (error == 0 && codecs.playout != NULL)
+			error = point(core, port, remote, &codecs);
+	}
+	oh_playout_close(codecs.playout);
+	oh_decoder_close(&codecs.decoder);
+	oh_encoder_close(&codecs.encoder);
+	return error;
 }
 
 int oh_port_bind(struct oh_core *core, uint32_t port, uint32_t segment, uint32_t slot, uint32_t *epoch)
@@ -375,21 +374,7 @@ int oh_port_bind(struct oh_core *core, uint32_t port, uint32_t segment, uint32_t
 
 int oh_port_unbind(struct oh_core *core, uint32_t port)
 {
-	return ask_and_forget(core, oh_command_new(run_unbind, port));
-}
-
-int oh_port_bridge(struct oh_core *core, uint32_t port, uint32_t other)
-{
-	struct oh_command *command = oh_command_new(run_bridge, port);
-
-	if (command != NULL)
-		command->a = other;
-	return ask_and_forget(core, command);
-}
-
-int oh_port_unbridge(struct oh_core *core, uint32_t port)
-{
-	return ask_and_forget(core, oh_command_new(run_unbridge, port));
+	return oh_command_do(core, oh_command_new(run_unbind, port));
 }
 
 int oh_port_play(struct oh_core *core, uint32_t port, uint32_t prompt, bool loop, uint32_t *play)
@@ -405,7 +390,7 @@ int oh_port_play(struct oh_core *core, uint32_t port, uint32_t prompt, bool loop
 
 int oh_port_stop(struct oh_core *core, uint32_t port)
 {
-	return ask_and_forget(core, oh_command_new(run_stop, port));
+	return oh_command_do(core, oh_command_new(run_stop, port));
 }
 
 int oh_port_flush(struct oh_core *core, uint32_t port, uint64_t *played)
@@ -431,21 +416,26 @@ int oh_port_send_digits(struct oh_core *core, uint32_t port, const char *digits,
 		(void)strcpy(command->of.keys, digits);
 		command->a = press_ms;
 	}
-	return ask_and_forget(core, command);
+	return oh_command_do(core, command);
 }
 
 int oh_port_record(struct oh_core *core, uint32_t port, const char *caller_path, const char *agent_path)
 {
-	struct oh_command   *command = oh_command_new(run_record, port);
+	struct oh_command   *command;
 	struct oh_recording *recording = NULL;
-	int                  error = command == NULL ? -ENOMEM : oh_recording_open(&recording, caller_path, agent_path);
+	uint32_t             rate_hz = 0;
+	int                  error = ask_number(core, oh_command_new(run_rate, port), &rate_hz);
 
+	if (error < 0)
+		return error;
+	command = oh_command_new(run_record, port);
+	error = command == NULL ? -ENOMEM : oh_recording_open(&recording, caller_path, agent_path, rate_hz);
 	if (error < 0) {
 		oh_command_free(command);
 		return error;
 	}
 	command->thing = recording;
-	error = ask_and_forget(core, command);
+	error = oh_command_do(core, command);
 	if (error < 0) {
 		oh_recording_abandon(recording);
 		(void)unlink(caller_path);
@@ -460,12 +450,12 @@ int oh_port_pause_recording(struct oh_core *core, uint32_t port, bool paused)
 
 	if (command != NULL)
 		command->a = paused;
-	return ask_and_forget(core, command);
+	return oh_command_do(core, command);
 }
 
 int oh_port_stop_recording(struct oh_core *core, uint32_t port)
 {
-	return ask_and_forget(core, oh_command_new(run_stop_recording, port));
+	return oh_command_do(core, oh_command_new(run_stop_recording, port));
 }
 
 int oh_port_counters(struct oh_core *core, uint32_t port, struct oh_port_counters *out)

@@ -152,7 +152,7 @@ int main(int argc, char **argv)
 		pcm = open_or_exit(argv[5], "wb");
 		held = open_or_exit(argv[6], "w");
 	}
-	oh_listen_init(&listen, OH_ULAW, hear, NULL, 1);
+	oh_listen_init(&listen, hear, NULL, 1);
 	for (size_t k = 0; k < flying; k++) {
 		struct oh_listen_packet packet = {
 			sound + flight[k].i % sounds * PACKET, PACKET, OH_CARRIES_AUDIO, 1, flight[k].i * PACKET, (uint16_t)flight[k].i,

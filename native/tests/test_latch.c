@@ -128,6 +128,20 @@ static void digits_of_another_ssrc_count_and_leave_the_voice_alone(void)
 	CHECK_INT(digit(NAMED, RTP, VOICE, 5), OH_TAKE);
 }
 
+static void a_selected_address_has_the_stream_at_once(void)
+{
+	start();
+	CHECK_INT(voice(NAMED, RTP, VOICE, 1), OH_TAKE_MOVED);
+	oh_latch_select(&latch, STRANGER, ELSEWHERE);
+	CHECK_INT(voice(STRANGER, ELSEWHERE, VOICE, 2), OH_TAKE);
+	CHECK_INT(voice(NAMED, RTP, VOICE, 3), OH_WRONG_SOURCE);
+	CHECK_INT(voice(STRANGER, ELSEWHERE, OTHER, 100), OH_WRONG_SSRC);
+	CHECK_INT(voice(STRANGER, ELSEWHERE, OTHER, 101), OH_TAKE_MOVED);
+	start();
+	oh_latch_select(&latch, STRANGER, ELSEWHERE);
+	CHECK_INT(voice(STRANGER, ELSEWHERE, VOICE, 2), OH_TAKE_MOVED);
+}
+
 static void digits_from_elsewhere_or_out_of_sequence_do_not_count(void)
 {
 	start();
@@ -154,6 +168,7 @@ int main(void)
 	RUN(the_named_port_takes_over_from_another_one);
 	RUN(a_renamed_stream_is_taken_with_its_second_packet);
 	RUN(digits_of_another_ssrc_count_and_leave_the_voice_alone);
+	RUN(a_selected_address_has_the_stream_at_once);
 	RUN(digits_from_elsewhere_or_out_of_sequence_do_not_count);
 	return 0;
 }

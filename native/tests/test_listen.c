@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "check.h"
+#include "oh_g711.h"
 #include "oh_listen.h"
 
 #define MS 1000000ll
@@ -71,7 +72,7 @@ static void ear(void *arg, const struct oh_listen_frame *frame)
 
 static void start(uint32_t first_ts)
 {
-	oh_listen_init(&listen, OH_ULAW, ear, &listen, 1);
+	oh_listen_init(&listen, ear, &listen, 1);
 	now = 1000000 * MS;
 	next_at = live = late = 0;
 	next_ts = ts_zero = first_ts;

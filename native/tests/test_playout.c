@@ -282,6 +282,32 @@ static void pulls_of_any_length_play_the_same(void)
 	}
 }
 
+static void the_sound_of_one_moment_may_be_asked_for_in_pieces(void)
+{
+	int16_t whole[200 * PULL], pieces[200 * PULL];
+	double  delay_ms[2];
+
+	for (int two = 0; two < 2; two++) {
+		int16_t *out = two ? pieces : whole;
+
+		dial(220, 0);
+		for (int i = 0; i < 200; i++) {
+			int64_t now_ns = FIRST_MS * MS + i * 20 * MS + 7 * MS;
+
+			put(i);
+			oh_playout_get(call.playout, out + i * PULL, two ? PULL / 2 : PULL, now_ns);
+			if (two)
+				oh_playout_get(call.playout, out + i * PULL + PULL / 2, PULL / 2, now_ns);
+		}
+		delay_ms[two] = mean_delay_ms();
+		CHECK_INT(count()->concealed_samples, 0);
+		hang_up();
+	}
+	CHECK(memcmp(whole, pieces, sizeof(whole)) == 0);
+	CHECK_INT((int64_t)delay_ms[0], 7);
+	CHECK_INT((int64_t)delay_ms[1], 7);
+}
+
 static void numbers_that_wrap_change_nothing(void)
 {
 	uint64_t delay_us[2], heard[2];
@@ -508,6 +534,7 @@ int main(void)
 	RUN(packets_out_of_order_and_twice_are_put_right);
 	RUN(a_packet_that_was_overtaken_and_given_up_is_late_and_not_heard);
 	RUN(pulls_of_any_length_play_the_same);
+	RUN(the_sound_of_one_moment_may_be_asked_for_in_pieces);
 	RUN(numbers_that_wrap_change_nothing);
 	RUN(a_stall_of_seconds_is_left_behind);
 	RUN(a_path_that_grew_longer_for_good_is_followed);

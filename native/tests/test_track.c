@@ -14,6 +14,8 @@
 static char folder[] = "/tmp/oh_track.XXXXXX";
 static char path[sizeof(folder) + 32];
 
+static uint32_t rate_hz = 8000;
+
 static const char *new_path(void)
 {
 	static int count;
@@ -40,8 +42,8 @@ static size_t play(int16_t *pcm, size_t cap)
 	CHECK_INT(get32(head + 16), 16);
 	CHECK_INT(head[20], 1);
 	CHECK_INT(head[22], 1);
-	CHECK_INT(get32(head + 24), 8000);
-	CHECK_INT(get32(head + 28), 16000);
+	CHECK_INT(get32(head + 24), rate_hz);
+	CHECK_INT(get32(head + 28), 2 * rate_hz);
 	CHECK_INT(head[34], 16);
 	CHECK_INT(get32(head + 4), get32(head + 40) + 36);
 	CHECK_INT(fstat(fileno(file), &is), 0);
@@ -60,7 +62,7 @@ static void samples_lie_where_they_were_placed_in_any_order(void)
 {
 	struct oh_track track;
 
-	CHECK_INT(oh_track_open(&track, new_path(), 0), 0);
+	CHECK_INT(oh_track_open(&track, new_path(), rate_hz, 0), 0);
 	CHECK_INT(oh_track_write(&track, 1000, ramp, 160, 0), 0);
 	CHECK_INT(oh_track_write(&track, 1320, ramp + 320, 160, 0), 0);
 	CHECK_INT(oh_track_write(&track, 1160, ramp + 160, 160, 0), 0); /* a late packet */
@@ -76,7 +78,7 @@ static void the_header_is_never_older_than_a_second_nor_ahead_of_the_file(void)
 {
 	struct oh_track track;
 
-	CHECK_INT(oh_track_open(&track, new_path(), 0), 0);
+	CHECK_INT(oh_track_open(&track, new_path(), rate_hz, 0), 0);
 	CHECK_INT(play(heard, 40000), 0);
 	for (int i = 0; i < 100; i++) { /* two seconds in packets */
 		CHECK_INT(oh_track_write(&track, (uint64_t)i * 160, ramp, 160, i * SECOND / 50), 0);
@@ -101,7 +103,7 @@ static void a_killed_writer_leaves_a_file_that_plays(void)
 	if (child == 0) {
 		struct oh_track track;
 
-		if (oh_track_open(&track, path, 0))
+		if (oh_track_open(&track, path, rate_hz, 0))
 			_exit(1);
 		for (int i = 0;; i++) {
 			if (oh_track_write(&track, (uint64_t)i * 160, ramp, 160, i * SECOND / 50))
@@ -131,18 +133,18 @@ static void a_recording_is_never_overwritten(void)
 {
 	struct oh_track track, second;
 
-	CHECK_INT(oh_track_open(&track, new_path(), 0), 0);
-	CHECK_INT(oh_track_open(&second, path, 0), -EEXIST);
+	CHECK_INT(oh_track_open(&track, new_path(), rate_hz, 0), 0);
+	CHECK_INT(oh_track_open(&second, path, rate_hz, 0), -EEXIST);
 	CHECK_INT(oh_track_write(&second, 0, ramp, 1, 0), -EBADF);
 	CHECK_INT(oh_track_close(&track), 0);
-	CHECK_INT(oh_track_open(&second, "/nowhere/at/all.wav", 0), -ENOENT);
+	CHECK_INT(oh_track_open(&second, "/nowhere/at/all.wav", rate_hz, 0), -ENOENT);
 }
 
 static void a_hole_is_silent_and_what_follows_keeps_its_place(void)
 {
 	struct oh_track track;
 
-	CHECK_INT(oh_track_open(&track, new_path(), 0), 0);
+	CHECK_INT(oh_track_open(&track, new_path(), rate_hz, 0), 0);
 	CHECK_INT(oh_track_write(&track, 0, ramp + 1, 160, 0), 0);
 	CHECK_INT(oh_track_write(&track, 320, ramp + 1, 160, 0), 0);
 	CHECK_INT(oh_track_extend(&track, 600), 0);
@@ -160,7 +162,7 @@ static void four_gibibytes_are_an_error_and_not_a_wrap(void)
 {
 	struct oh_track track;
 
-	CHECK_INT(oh_track_open(&track, new_path(), 0), 0);
+	CHECK_INT(oh_track_open(&track, new_path(), rate_hz, 0), 0);
 	CHECK_INT(oh_track_write(&track, 0, ramp, 160, 0), 0);
 	CHECK_INT(oh_track_write(&track, OH_TRACK_MAX_SAMPLES - 10, ramp, 11, 0), -EFBIG);
 	CHECK_INT(oh_track_write(&track, UINT64_MAX - 5, ramp, 160, 0), -EFBIG);
@@ -178,7 +180,7 @@ static void a_full_disk_harms_nothing_that_is_there_and_heals(void)
 
 	signal(SIGXFSZ, SIG_IGN);
 	CHECK_INT(getrlimit(RLIMIT_FSIZE, &was), 0);
-	CHECK_INT(oh_track_open(&track, new_path(), 0), 0);
+	CHECK_INT(oh_track_open(&track, new_path(), rate_hz, 0), 0);
 	CHECK_INT(oh_track_write(&track, 0, ramp, 160, 0), 0);
 	tight = was;
 	tight.rlim_cur = 44 + 2 * 200;
@@ -199,12 +201,19 @@ static void closing_twice_is_harmless_and_a_closed_track_says_so(void)
 {
 	struct oh_track track;
 
-	CHECK_INT(oh_track_open(&track, new_path(), 0), 0);
+	CHECK_INT(oh_track_open(&track, new_path(), rate_hz, 0), 0);
 	CHECK_INT(oh_track_close(&track), 0);
 	CHECK_INT(oh_track_close(&track), 0);
 	CHECK_INT(oh_track_write(&track, 0, ramp, 1, 0), -EBADF);
 	CHECK_INT(oh_track_refresh(&track, 0), -EBADF);
 	CHECK_INT(oh_track_extend(&track, 5), -EBADF);
+}
+
+static void a_track_may_have_sixteen_thousand_samples_a_second(void)
+{
+	rate_hz = 16000;
+	samples_lie_where_they_were_placed_in_any_order();
+	rate_hz = 8000;
 }
 
 int main(void)
@@ -213,6 +222,7 @@ int main(void)
 		ramp[i] = (int16_t)i;
 	CHECK(mkdtemp(folder) != NULL);
 	RUN(samples_lie_where_they_were_placed_in_any_order);
+	RUN(a_track_may_have_sixteen_thousand_samples_a_second);
 	RUN(the_header_is_never_older_than_a_second_nor_ahead_of_the_file);
 	RUN(a_killed_writer_leaves_a_file_that_plays);
 	RUN(a_recording_is_never_overwritten);

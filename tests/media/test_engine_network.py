@@ -18,6 +18,7 @@ import pytest
 
 from offhook.media import (
     Digit,
+    Keys,
     MediaBack,
     MediaCore,
     MediaError,
@@ -423,6 +424,10 @@ def test_a_closed_port_says_so(core: MediaCore, pair: tuple[Port, Port]) -> None
         port.flush,
         lambda: port.send_digits("1"),
         lambda: port.record("a", "b"),
+        lambda: port.keys(None),
+        lambda: port.ice(True),
+        lambda: port.select(None),
+        lambda: port.post(b"0", ("127.0.0.1", 9)),
         port.pause_recording,
         port.resume_recording,
         port.stop_recording,
@@ -437,7 +442,9 @@ def test_a_closed_port_says_so(core: MediaCore, pair: tuple[Port, Port]) -> None
 def test_signalling_that_makes_no_sense_is_refused_in_words(core: MediaCore) -> None:
     port = core.open("call 7")
     for remote, words in (
-        (Remote(("127.0.0.1", 9), "opus", 0), "codec 'opus'"),  # type: ignore[arg-type]
+        (Remote(("127.0.0.1", 9), "g729", 18), "codec 'g729'"),  # type: ignore[arg-type]
+        (Remote(("127.0.0.1", 9), "opus", 96, packet_ms=30), "no packets of 30 ms"),
+        (Remote(("127.0.0.1", 9), "opus", 96, 97, digits_rate_hz=16_000), "16000 Hz"),
         (Remote(("127.0.0.1", 9), "ulaw", 0, packet_ms=25), "25 ms"),
         (Remote(("127.0.0.1", 0), "ulaw", 0), "no address"),
         (Remote(("127.0.0.1", 9), "ulaw", 128), "payload type 128"),
@@ -490,7 +497,7 @@ def test_a_closed_core_says_so_and_takes_its_ports_along(segment: SlotSegment, r
     core.close()
     assert int(rows.live[0]) == 0
     port.close()
-    for call in (core.open, core.events, core.counters, core.fileno):
+    for call in (core.open, core.events, core.datagrams, core.counters, core.fileno):
         with pytest.raises(MediaError, match="the media core is closed"):
             call()
 
@@ -537,7 +544,8 @@ def anything(
     rng: random.Random, core: MediaCore, mapped: Segmented, prompt: int, port: Port, other: Port, folder: Path
 ) -> Callable[[], object]:
     """Something to ask of a port, by chance."""
-    remote = Remote(other.address, "alaw", 8, 101, packet_ms=rng.choice((10, 20, 30, 40, 60)))
+    remote = Remote(other.address, "alaw", 8, 101, rng.choice((10, 20, 30, 40, 60)), secure=rng.random() < 0.2)
+    keys = Keys("AEAD_AES_128_GCM", bytes([rng.randrange(4)] * 28), bytes([rng.randrange(4)] * 28))
     verbs: tuple[Callable[[], object], ...] = (
         lambda: port.remote(remote),
         lambda: port.bind(mapped, rng.randrange(4)),
@@ -552,6 +560,11 @@ def anything(
         port.stop_recording,
         port.counters,
         core.events,
+        core.datagrams,
+        lambda: port.keys(rng.choice((keys, None))),
+        lambda: port.ice(rng.random() < 0.2),
+        lambda: port.select(other.address),
+        lambda: port.post(bytes(rng.randrange(1, 1_500)), other.address),
     )
     return rng.choice(verbs)
 
@@ -585,7 +598,7 @@ def test_any_thread_may_ask_for_anything_at_any_time(segment: SlotSegment, tmp_p
     threads = [threading.Thread(target=busy, args=(seed,)) for seed in range(4)]
     for thread in threads:
         thread.start()
-    until(lambda: core.counters().packets_in > 500)
+    until(lambda: core.counters().packets_in > 200 and core.counters().packets_out > 500)
     core.close()
     for thread in threads:
         thread.join(10)

@@ -10,7 +10,8 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BUILD = REPOSITORY / "build" / "asan"
-FUZZ_RUNS = 20_000
+FUZZ_RUNS = dict.fromkeys(["rtp", "rtcp", "listen", "opus", "demux", "srtp"], 20_000) | {"playout": 1_500}
+"""Of each target: some ten seconds. A call through the bridge path's buffer is longer than a packet."""
 
 
 def run(*command: str | Path, timeout_s: float) -> str:
@@ -53,7 +54,9 @@ def test_every_unit_passes_its_tests_under_the_sanitizers(sanitized_units: Path)
     run("ctest", "--test-dir", BUILD, "--output-on-failure", timeout_s=300)
 
 
-@pytest.mark.parametrize("unit", ["rtp", "rtcp", "listen"])
+@pytest.mark.parametrize("unit", FUZZ_RUNS)
 def test_a_unit_survives_mutated_input_under_the_sanitizers(sanitized_units: Path, unit: str) -> None:
-    said = run(sanitized_units / "fuzz" / f"fuzz_{unit}_standalone", "-n", str(FUZZ_RUNS), timeout_s=300)
-    assert said.startswith(f"{FUZZ_RUNS} runs")
+    program = sanitized_units / "fuzz" / f"fuzz_{unit}_standalone"
+    corpus = sorted((REPOSITORY / "native" / "fuzz" / "corpus" / unit).glob("*"))
+    said = run(program, "-n", str(FUZZ_RUNS[unit]), *corpus, timeout_s=300)
+    assert said.startswith(f"{FUZZ_RUNS[unit]} runs")

@@ -93,6 +93,10 @@ def test_a_ports_counters_are_added_up_by_their_names() -> None:
         rtt_ms=0.0,
         remote_lost_fraction=0.0,
         record_dropped_ms=0.0,
+        unauthentic=8,
+        replayed=9,
+        handed_up=10,
+        handed_up_dropped=11,
     )
     metrics.packets(packet_figures(asdict(counters)))
     metrics.packets(packet_figures(asdict(counters)))
@@ -101,7 +105,7 @@ def test_a_ports_counters_are_added_up_by_their_names() -> None:
     assert figures["offhook_packets_total{direction=out}"] == 180
     assert figures["offhook_packets_late_total"] == 4
     assert figures["offhook_packets_lost_total"] == 6
-    assert figures["offhook_packets_bad_total"] == 36
+    assert figures["offhook_packets_bad_total"] == 70
     assert figures["offhook_concealed_seconds_total"] == 0.12
     assert figures["offhook_missing_seconds_total"] == 1.0
 

@@ -26,14 +26,18 @@ from offhook.media.events import (
     RecordResumed,
     Talk,
 )
-from offhook.media.port import Codec, Port, Remote, Segment
+from offhook.media.port import Codec, Datagram, Keys, Port, Remote, Segment, Suite
+from offhook.media.room import Heard, Room
 from offhook.media.slots import SlotSegment
 
 __all__ = [
     "Codec",
     "CoreCounters",
+    "Datagram",
     "Digit",
     "DigitsSent",
+    "Heard",
+    "Keys",
     "MediaBack",
     "MediaCore",
     "MediaError",
@@ -47,8 +51,10 @@ __all__ = [
     "RecordFailed",
     "RecordResumed",
     "Remote",
+    "Room",
     "Segment",
     "SlotSegment",
+    "Suite",
     "Talk",
     "slots",
 ]

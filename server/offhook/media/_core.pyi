@@ -5,6 +5,13 @@ Ports, prompts and segments are numbers. Every call that the core refuses raises
 
 from typing import final
 
+ULAW: int
+ALAW: int
+OPUS: int
+HEARD_BY_ALL: int
+HEARD_BY_NOBODY: int
+HEARD_BY_LINE: int
+HEARD_BY_SLOT: int
 DIGIT: int
 DIGITS_SENT: int
 PROMPT_DONE: int
@@ -19,11 +26,15 @@ RECORD_CLOSED: int
 RawEvent = tuple[int, int, int, int, int, int, str]
 """kind, port, media clock (8 kHz samples), three numbers and a text whose meaning the kind gives."""
 
+RawDatagram = tuple[int, str, int, bytes, int]
+"""port, where from (IP address, port), the datagram, CLOCK_MONOTONIC at its arrival"""
+
 @final
 class Core:
     def __init__(self, address: str, low: int, high: int, /) -> None: ...
     def fileno(self) -> int: ...
     def events(self) -> list[RawEvent]: ...
+    def datagrams(self) -> list[RawDatagram]: ...
     def counters(self) -> tuple[int, int, int, float, float, float, int, int, int, int]: ...
     def close(self) -> None: ...
     def attach(self, fd: int, /) -> int: ...
@@ -37,19 +48,31 @@ class Core:
         host: str,
         rtp_port: int,
         rtcp_port: int,
-        alaw: int,
+        codec: int,
         payload_type: int,
         digits_payload_type: int,
+        digits_rate_hz: int,
         packet_ms: int,
         send: bool,
         receive: bool,
         rtcp_mux: bool,
+        dtx: bool,
+        secure: bool,
         /,
     ) -> None: ...
+    def keys(self, port: int, suite: int, send: bytes, receive: bytes, /) -> None: ...
+    def forget_keys(self, port: int, /) -> None: ...
+    def ice(self, port: int, on: bool, /) -> None: ...
+    def select(self, port: int, host: str, rtp_port: int, /) -> None: ...
+    def post(self, port: int, host: str, rtp_port: int, data: bytes, /) -> None: ...
     def bind(self, port: int, segment: int, slot: int, /) -> int: ...
     def unbind(self, port: int, /) -> None: ...
     def bridge(self, port: int, other: int, /) -> None: ...
-    def unbridge(self, port: int, /) -> None: ...
+    def leave(self, port: int, /) -> None: ...
+    def room(self) -> int: ...
+    def close_room(self, room: int, /) -> None: ...
+    def enter(self, room: int, port: int, heard: int, by: int, /) -> None: ...
+    def heard(self, port: int, heard: int, by: int, /) -> None: ...
     def play(self, port: int, prompt: int, loop: bool, /) -> int: ...
     def stop(self, port: int, /) -> None: ...
     def flush(self, port: int, /) -> int: ...
@@ -60,5 +83,26 @@ class Core:
     def port_counters(
         self, port: int, /
     ) -> tuple[
-        int, int, int, int, int, int, int, int, float, float, int, int, int, int, float, float, float, float
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        float,
+        float,
+        int,
+        int,
+        int,
+        int,
+        float,
+        float,
+        float,
+        float,
+        int,
+        int,
+        int,
+        int,
     ]: ...

@@ -25,7 +25,8 @@ from offhook.media.events import (
     RecordResumed,
     Talk,
 )
-from offhook.media.port import Port, Segment
+from offhook.media.port import Datagram, Port, Segment
+from offhook.media.room import Room
 from offhook.media.slots import SlotSegment, check
 
 PROMPT_RATES_HZ = (8_000, 16_000)
@@ -53,18 +54,27 @@ class MediaCore:
         self._core = _core.Core(address, low, high)
 
     def fileno(self) -> int:
-        """A descriptor that is readable while events wait, for `loop.add_reader` or `select`."""
+        """A descriptor that is readable while events or datagrams wait, for `loop.add_reader` or `select`."""
         return self._core.fileno()
 
     def events(self) -> list[MediaEvent]:
         """What has happened since the last call, oldest first; never waits."""
         return [_event(raw) for raw in self._core.events()]
 
+    def datagrams(self) -> list[Datagram]:
+        """What has come for the ICE and DTLS agents of ports in their hands (`Port.ice`) since the last call, oldest
+        first; never waits. Who has such ports must take them, or `fileno()` stays readable."""
+        return [Datagram(port, (host, number), data, at) for port, host, number, data, at in self._core.datagrams()]
+
     def open(self, label: str = "") -> Port:
         """A new port, which listens at once and says nothing until it has a `remote`. `label` is for people: the
         call's id. Raises MediaError where no pair of UDP ports is free."""
         number, rtp_port, opened_ns = self._core.open()
         return Port(self._core, number, (self._advertise, rtp_port), opened_ns, label)
+
+    def room(self) -> Room:
+        """A room with nobody in it."""
+        return Room(self._core, self._core.room())
 
     def attach(self, slots: SlotSegment | int) -> Segment:
         """Map a slots segment, given as such or by its file descriptor (which stays the caller's). It stays mapped

@@ -12,7 +12,7 @@ class PortCounters:
     packets_in: int
     """RTP packets taken from the far end (audio, digits, comfort noise)."""
     bytes_in: int
-    """Their bytes, RTP headers included."""
+    """Their bytes as they came, RTP headers and SRTP tags included."""
     packets_out: int
     bytes_out: int
     late: int
@@ -40,6 +40,15 @@ class PortCounters:
     """0..1, what the far end's latest RTCP report says it lost of ours."""
     record_dropped_ms: float
     """Of the tracks, what never reached the disk because it was too slow."""
+    unauthentic: int
+    """SRTP and SRTCP packets that were not sealed with the key, or plain where that is not allowed; dropped before
+    anything is believed of them."""
+    replayed: int
+    """SRTP and SRTCP packets that were seen before, or are too old to tell; dropped."""
+    handed_up: int
+    """Datagrams handed up to the ICE and DTLS agents."""
+    handed_up_dropped: int
+    """Likewise, but dropped: more than these agents need (a flood), or nobody took them."""
 
 
 @dataclass(frozen=True, slots=True)

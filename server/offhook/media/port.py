@@ -9,15 +9,27 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from offhook.media import _core
 from offhook.media.counters import PortCounters
 from offhook.media.errors import MediaError
 
-Codec = Literal["ulaw", "alaw"]
+Codec = Literal["ulaw", "alaw", "opus"]
+CODECS: dict[Codec, int] = {"ulaw": _core.ULAW, "alaw": _core.ALAW, "opus": _core.OPUS}
 PACKET_TIMES_MS = (10, 20, 30, 40, 60)
+DIGITS_RATES_HZ = (8_000, 48_000)
+DATAGRAM_BYTES = 1_500
+
+Suite = Literal["AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32", "AEAD_AES_128_GCM", "AEAD_AES_256_GCM"]
+"""What SRTP is sealed with, by its names in RFC 4568 6.2, RFC 5764 4.1.2 and RFC 7714 14."""
+_SUITES = {  # number in oh_srtp.h, bytes of a master key and its salt
+    "AES_CM_128_HMAC_SHA1_80": (1, 30),
+    "AES_CM_128_HMAC_SHA1_32": (2, 30),
+    "AEAD_AES_128_GCM": (3, 28),
+    "AEAD_AES_256_GCM": (4, 44),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +40,13 @@ class Remote:
     """IPv4 address and RTP port. Packets are taken from this IP address whatever their port; from another one only
     after four in sequence of one stream, and only until this one speaks."""
     codec: Codec
+    """ulaw and alaw (G.711) carry 8 kHz, opus 16 kHz (RFC 7587; its RTP clock is 48 kHz whatever it carries)."""
     payload_type: int
-    """0 for ulaw, 8 for alaw, as a rule."""
+    """0 for ulaw, 8 for alaw, 96 to 127 for opus, as a rule."""
     digits_payload_type: int | None = None
     """Of telephone-event (RFC 4733); None: none were agreed."""
     packet_ms: int = 20
-    """Length of the packets we send: 10, 20, 30, 40 or 60. What comes in may be of any length."""
+    """Length of the packets we send: 10, 20, 30 (not in opus), 40 or 60. What comes in may be of any length."""
     send: bool = True
     """False while the far end holds us (it said `sendonly` or `inactive`). Playing waits, and a bound slot hears
     nothing, not even silence; the media clock goes on."""
@@ -43,6 +56,38 @@ class Remote:
     """RTCP on the RTP port (RFC 5761)."""
     rtcp_port: int | None = None
     """The far end's RTCP port where it is not the next one (RFC 3605)."""
+    digits_rate_hz: int = 8_000
+    """The clock agreed for telephone-event: 8000, or 48000 beside opus."""
+    dtx: bool = False
+    """Opus alone: send next to nothing while nothing is said. Off, because gaps in what leaves make some networks and
+    telephones think that the call is over."""
+    secure: bool = False
+    """SRTP and SRTCP (RFC 3711) with the keys of `Port.keys`, and nothing else: until there are keys nothing is taken,
+    and nothing sent, as on hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What SRTP is sealed and opened with (RFC 4568, RFC 5764). Its text shows no key."""
+
+    suite: Suite
+    send: bytes = field(repr=False)
+    """Master key and salt, one behind the other, of what we send: 16 + 14 bytes, with GCM 16 + 12 or 32 + 12. One that
+    was replaced must not come back in the same call."""
+    receive: bytes = field(repr=False)
+    """Likewise of what the far end sends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Datagram:
+    """What came to a port's RTP socket and is no media (RFC 7983): STUN from anywhere, DTLS from whom ICE selected."""
+
+    port: int
+    """`Port.number`."""
+    source: tuple[str, int]
+    data: bytes
+    arrived_ns: int = 0
+    """CLOCK_MONOTONIC, as `time.monotonic_ns` has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +139,14 @@ class Port:
     def remote(self, remote: Remote) -> None:
         """Send to this far end from now on, and take packets from it. Signalling spoke anew: what was learned of
         another address is forgotten. Raises MediaError where a value makes no sense."""
-        if remote.codec not in ("ulaw", "alaw"):
-            raise self._refused(f"codec {remote.codec!r} is not known: it is 'ulaw' or 'alaw'")
+        if remote.codec not in CODECS:
+            raise self._refused(f"codec {remote.codec!r} is not known: it is 'ulaw', 'alaw' or 'opus'")
         if remote.packet_ms not in PACKET_TIMES_MS:
             raise self._refused(f"a packet of {remote.packet_ms} ms cannot be sent: it is 10, 20, 30, 40 or 60 ms")
+        if remote.codec == "opus" and remote.packet_ms == 30:
+            raise self._refused("opus has no packets of 30 ms: they are 10, 20, 40 or 60 ms")
+        if remote.digits_rate_hz not in DIGITS_RATES_HZ:
+            raise self._refused(f"telephone-event has no clock of {remote.digits_rate_hz} Hz here: 8000 or 48000")
         for what, number in (("payload type", remote.payload_type), ("digits", remote.digits_payload_type)):
             if number is not None and not 0 <= number <= 127:
                 raise self._refused(f"{what} {number} is no RTP payload type: it is 0 to 127")
@@ -110,14 +159,61 @@ class Port:
             host,
             rtp_port,
             rtcp_port if rtcp_port < 65_536 else 0,
-            1 if remote.codec == "alaw" else 0,
+            CODECS[remote.codec],
             remote.payload_type,
             -1 if remote.digits_payload_type is None else remote.digits_payload_type,
+            remote.digits_rate_hz,
             remote.packet_ms,
             remote.send,
             remote.receive,
             remote.rtcp_mux,
+            remote.dtx,
+            remote.secure,
         )
+
+    def keys(self, keys: Keys | None) -> None:
+        """Seal and open with these from now on, where the remote is `secure`; None: forget the keys.
+
+        Keys that are the same as before, in either direction, go on with their counters. Where what the far end sends
+        has another key, what is on its way with the one before is taken until a second after the first packet with the
+        new one. Our stream gets another SSRC where a new key would leave its roll-over counter in doubt. Raises
+        MediaError where a key is not as long as the suite wants it."""
+        if keys is None:
+            self._live().forget_keys(self.number)
+            return
+        if keys.suite not in _SUITES:
+            raise self._refused(f"suite {keys.suite!r} is not known: it is one of {', '.join(_SUITES)}")
+        number, length = _SUITES[keys.suite]
+        if len(keys.send) != length or len(keys.receive) != length:
+            raise self._refused(f"{keys.suite} wants {length} bytes of key and salt each way")
+        self._live().keys(self.number, number, keys.send, keys.receive)
+
+    # --- in the hands of ICE (RFC 8445)
+
+    def ice(self, on: bool) -> None:
+        """Let ICE say whom this port talks to (True), or `remote` again (False). `MediaCore.datagrams` then has what
+        comes for the agents; media flows once an address is selected, and `Remote.address` says nothing any more. RTCP
+        is on the RTP port from then on; after False there are reports only where the remote has `rtcp_mux`."""
+        self._live().ice(self.number, on)
+
+    def select(self, address: tuple[str, int] | None) -> None:
+        """Send to this address and take media and DTLS from it alone, at once and with the same stream as before; for
+        a second media that was on its way from the address before is taken too. None: to and from nobody. Raises
+        MediaError where the port is not in the hands of ICE."""
+        host, number = address or ("0.0.0.0", 0)
+        if address is not None and not 0 < number < 65_536:
+            raise self._refused(f"{host}:{number} is no address to select: the port is 1 to 65535")
+        self._live().select(self.number, host, number)
+
+    def post(self, data: bytes, address: tuple[str, int]) -> None:
+        """Send a datagram of ICE's or DTLS's from the RTP socket, after what was asked of the port before. Does not
+        wait, and like any datagram it may be lost. Raises MediaError where it is empty or longer than 1500 bytes."""
+        host, number = address
+        if not 0 < number < 65_536:
+            raise self._refused(f"{host}:{number} is no address to send to: the port is 1 to 65535")
+        if not 0 < len(data) <= DATAGRAM_BYTES:
+            raise self._refused(f"a datagram of {len(data)} bytes cannot be sent: it is 1 to {DATAGRAM_BYTES}")
+        self._live().post(self.number, host, number, data)
 
     # --- whom it is connected to
 
@@ -133,16 +229,16 @@ class Port:
         self._live().unbind(self.number)
 
     def bridge(self, other: Port) -> None:
-        """Let both far ends hear each other, through a playout queue of 60 ms. A bridge that either port had is
-        undone."""
+        """Let both far ends hear each other, through playout buffers that adapt to each line. A bridge or room that
+        either port was in is left."""
         if other is self:
             raise self._refused("cannot be bridged to itself")
         other._live()
         self._live().bridge(self.number, other.number)
 
     def unbridge(self) -> None:
-        """Undo the bridge; without one this does nothing."""
-        self._live().unbridge(self.number)
+        """Undo the bridge, or leave the room; without either this does nothing."""
+        self._live().leave(self.number)
 
     # --- what it says
 
@@ -173,7 +269,8 @@ class Port:
     # --- recording
 
     def record(self, caller: str | os.PathLike[str], agent: str | os.PathLike[str]) -> None:
-        """Write two tracks (8 kHz, mono, 16 bit, WAV) while the port lives: what came in, and what went out.
+        """Write two tracks (WAV, mono, 16 bit) while the port lives: what came in, and what went out. Both have the
+        rate that the port's codec has now, 8 or 16 kHz, and keep it whatever signalling says later.
 
         Sample 0 of both is media clock zero, whenever recording starts. A packet's samples end in `caller` where it
         arrived and begin in `agent` where it left, so that the distance between the two is the response time as the

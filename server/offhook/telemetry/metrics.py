@@ -246,7 +246,7 @@ def packet_figures(counters: Mapping[str, object]) -> PacketFigures:
         lost=int(number("lost")),
         duplicate=int(number("duplicate")),
         reordered=int(number("reordered")),
-        bad=int(number("bad") + number("wrong_source") + number("wrong_ssrc")),
+        bad=int(sum(number(why) for why in ("bad", "wrong_source", "wrong_ssrc", "unauthentic", "replayed"))),
         concealed_ms=number("concealed_ms"),
         missing_ms=number("missing_ms"),
     )
