@@ -12,19 +12,32 @@ BAD = 0.75
 PATTERNS = ("random", "bursty")
 
 
+NEAR = 0.02
+"""A pattern drawn at random loses as much as was asked for within this share of it, or is drawn again."""
+
+
 def lost(pattern: str, percent: float, packets: int, seed: int = 1) -> npt.NDArray[np.bool_]:
-    """For each of `packets`, whether it is lost; close to `percent` of them in all."""
-    rng = np.random.default_rng([seed, round(percent * 100), PATTERNS.index(pattern)])
+    """For each of `packets`, whether it is lost: `percent` of them in all, as nearly as a hundred draws come."""
     if percent <= 0:
         return np.zeros(packets, bool)
+    rng = np.random.default_rng([seed, round(percent * 100), PATTERNS.index(pattern)])
     if pattern == "random":
         return rng.permutation(packets) < round(packets * percent / 100)
-    bad_share = percent / 100 / BAD
-    into_bad = bad_share / (1 - bad_share) / BURST_PACKETS
-    draws = rng.random((packets, 2))
+    best = np.zeros(packets, bool)
+    for _ in range(100):
+        drawn = _in_bursts(rng, percent / 100, packets)
+        if abs(drawn.mean() - percent / 100) < abs(best.mean() - percent / 100):
+            best = drawn
+        if abs(best.mean() - percent / 100) <= NEAR * percent / 100:
+            break
+    return best
+
+
+def _in_bursts(rng: np.random.Generator, share: float, packets: int) -> npt.NDArray[np.bool_]:
+    into_bad = share / BAD / (1 - share / BAD) / BURST_PACKETS
     out = np.zeros(packets, bool)
     bad = False
-    for number, (moves, drops) in enumerate(draws):
+    for number, (moves, drops) in enumerate(rng.random((packets, 2))):
         bad = moves >= 1 / BURST_PACKETS if bad else moves < into_bad
         out[number] = bad and drops < BAD
     return out

@@ -44,6 +44,7 @@ RATES = (0.0, 1.0, 3.0, 5.0, 10.0, 20.0)
 DELAY_MS = 50
 """Of every packet, before the buffer."""
 NONE, AS_RECORDED = "none", "as recorded"
+OURS, RIVAL = "offhook", "neteq"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,20 @@ class Cell:
     percent: float
     lost_percent: float
     utterances: int
+    pesq: float | None
+    pesq_95: float | None
+    plcmos: float | None
+    plcmos_95: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How much better our buffer sounds than another on a line: the mean of the utterances' differences. Its interval is
+    narrower than the two buffers' own, for utterances differ more than buffers do."""
+
+    buffer: str
+    pattern: str
+    percent: float
     pesq: float | None
     pesq_95: float | None
     plcmos: float | None
@@ -123,7 +138,24 @@ def cell(buffer: Buffer, line: Line, stream: Stream, found: Sequence[Score]) -> 
     return Cell(buffer.name, line.pattern, line.percent, round(lost_percent, 2), len(found), *figures)
 
 
-def measure(buffers: Sequence[Buffer], ways: Sequence[Line], said: Sequence[Utterance], sound: Sound) -> list[Cell]:
+def differences(found: Mapping[tuple[str, Line], Sequence[Score]]) -> list[Difference]:
+    """Ours against each other buffer that people hear, on every line."""
+    out = []
+    for (name, line), theirs in found.items():
+        ours = found.get((OURS, line))
+        if ours is None or name in (OURS, "listening"):
+            continue
+        pairs = [(a.pesq, b.pesq) for a, b in zip(ours, theirs, strict=True)]
+        pesq = scores.interval([a - b for a, b in pairs if a is not None and b is not None])
+        plcmos = scores.interval([a.plcmos - b.plcmos for a, b in zip(ours, theirs, strict=True)])
+        figures = (comparing.rounded(value, 3) for value in (*pesq, *plcmos))
+        out.append(Difference(name, line.pattern, line.percent, *figures))
+    return out
+
+
+def measure(
+    buffers: Sequence[Buffer], ways: Sequence[Line], said: Sequence[Utterance], sound: Sound
+) -> tuple[list[Cell], list[Difference]]:
     """Every buffer on every line."""
     streams = [sent(line, sound) for line in ways]
     # Sound first, scores later: while NetEq runs on the machine's clock nothing else of ours does.
@@ -135,12 +167,14 @@ def measure(buffers: Sequence[Buffer], ways: Sequence[Line], said: Sequence[Utte
     pairs = [[(u.sound, h) for u, h in zip(said, each, strict=True)] for each in heard.values()]
     places = [(buffer, line, stream) for buffer in buffers for line, stream in zip(ways, streams, strict=True)]
     with multiprocessing.get_context("spawn").Pool(os.cpu_count(), signal.signal, _DEAF) as pool:
-        out = []
-        for (buffer, line, stream), found in zip(places, pool.imap(scored, pairs), strict=True):
-            out.append(cell(buffer, line, stream, found))
-            if len(out) % len(ways) == 0:
+        cells: list[Cell] = []
+        found: dict[tuple[str, Line], Sequence[Score]] = {}
+        for (buffer, line, stream), result in zip(places, pool.imap(scored, pairs), strict=True):
+            found[buffer.name, line] = result
+            cells.append(cell(buffer, line, stream, result))
+            if len(cells) % len(ways) == 0:
                 comparing.tell(f"scored {buffer.name}")
-        return out
+        return cells, differences(found)
 
 
 _DEAF = (signal.SIGINT, signal.SIG_IGN)
@@ -190,6 +224,16 @@ def table(cells: Sequence[Cell]) -> str:
 
 def _shown(mean: float | None, reach: float | None) -> str:
     return f"{'-':>14}" if mean is None else f"{mean:8.2f} ±{reach or 0:4.2f}"
+
+
+def differences_table(found: Sequence[Difference]) -> str:
+    """For people: ours against NetEq."""
+    lines = [f"{OURS} above {RIVAL}, utterance by utterance      PESQ        PLCMOS"]
+    for one in found:
+        if one.buffer == RIVAL:
+            name = NONE if one.percent == 0 else f"{one.percent:g} % {one.pattern}"
+            lines.append(f"    {name:34}{_shown(one.pesq, one.pesq_95)}{_shown(one.plcmos, one.plcmos_95)}")
+    return "\n".join(lines) if len(lines) > 1 else ""
 
 
 def words_table(found: Sequence[Words]) -> str:
@@ -248,22 +292,31 @@ def main() -> None:
     if not arguments.only_words and (why := scores.missing()):
         raise SystemExit(f"skipped: {why}")
     ways, before = lines(sorted(arguments.loss)), comparing.machine()
-    cells = [] if arguments.only_words else measure(comparing.here(arguments.buffers), ways, said, sound)
+    cells: list[Cell] = []
+    above: list[Difference] = []
+    if not arguments.only_words:
+        cells, above = measure(comparing.here(arguments.buffers), ways, said, sound)
     found = recognised(ways, said, sound) if arguments.words or arguments.only_words else []
     if arguments.plot is not None and cells:
         plot(cells, arguments.plot)
     if arguments.json:
-        print(json.dumps(_as_json(cells, found, said, before)))
+        print(json.dumps(_as_json(cells, above, found, said, before)))
         return
-    print("\n\n".join([*([table(cells)] if cells else []), *([words_table(found)] if found else [])]))
+    parts = [table(cells) if cells else "", differences_table(above), words_table(found) if found else ""]
+    print("\n\n".join(part for part in parts if part))
 
 
 def _as_json(
-    cells: Sequence[Cell], found: Sequence[Words], said: Sequence[Utterance], before: Mapping[str, object]
+    cells: Sequence[Cell],
+    above: Sequence[Difference],
+    found: Sequence[Words],
+    said: Sequence[Utterance],
+    before: Mapping[str, object],
 ) -> dict[str, object]:
     seconds = sum(len(one.sound) for one in said) / RATE_HZ
     return {
         "cells": [asdict(one) for one in cells],
+        "offhook_above": [asdict(one) for one in above],
         "words": [asdict(one) for one in found],
         "utterances": len(said),
         "speakers": len({one.speaker for one in said}),
