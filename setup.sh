@@ -125,16 +125,17 @@ tools() {
 	install_pins requirements-dev.txt
 }
 
-# The telephones and the browser that the tests call with, none of them ours. Tests that miss one say so and are skipped.
+# The telephones and the browser that the tests call with and the buffers they compare, none of them ours. Tests that miss
+# one say so and are skipped.
 peers() {
 	local missing
-	missing=$(lacking sip-tester baresip-core chromium espeak-ng flite openssl)
+	missing=$(lacking sip-tester baresip-core chromium espeak-ng flite libspeexdsp1 libspandsp2 openssl)
 	[ -n "$missing" ] || return 0
 	if may_install; then
 		# shellcheck disable=SC2086
-		install_packages "calls from telephones that are not ours" $missing
+		install_packages "telephones and buffers that are not ours" $missing
 	else
-		echo "setup: tests that call with other telephones are skipped; to have them: sudo apt-get install $missing"
+		echo "setup: tests with others' telephones and buffers are skipped; to have them: sudo apt-get install $missing"
 	fi
 }
 
