@@ -1,6 +1,8 @@
 /*
  * oh_core.h - the media core: one thread that moves all ports' packets, one that writes their tracks.
  *
+ * A machine with many cores runs several of these, which share nothing. Ports that are to hear each other belong to one.
+ *
  * A port is a leg's end: a UDP socket for RTP and one for RTCP, a listening path, a playing path, counters. The
  * media thread owns every port; each function below that names a port is one command to that thread, carried out
  * between two packets, and waits for its answer (microseconds, at most OH_ANSWER_MS). All functions may be called
@@ -70,6 +72,8 @@ struct oh_core_config {
 	const char *address;   /* IPv4 address to listen on */
 	uint16_t    port_low;  /* lowest UDP port to use */
 	uint16_t    port_high; /* highest */
+	uint32_t    first;     /* number of the first port and of the first room; 0 is 1 */
+	uint32_t    step;      /* from each number to the next, so that several cores share none; 0 is 1 */
 };
 
 enum oh_event_kind {
@@ -222,8 +226,8 @@ int oh_core_counters(struct oh_core *core, struct oh_core_counters *out);
  */
 int oh_core_attach(struct oh_core *core, int fd, uint32_t *segment);
 
-/* Keep a sound of `samples` at 8000 or 16000 Hz (else -EINVAL); `*prompt` is its number. */
-int oh_prompt_load(struct oh_core *core, const int16_t *pcm, size_t samples, uint32_t rate_hz, uint32_t *prompt);
+/* Keep a sound of `samples` at 8000 or 16000 Hz (else -EINVAL) under a number that no other has. */
+int oh_prompt_load(struct oh_core *core, uint32_t prompt, const int16_t *pcm, size_t samples, uint32_t rate_hz);
 
 /* Forget it; ports that play it play on. 0 also where it is not known. */
 int oh_prompt_drop(struct oh_core *core, uint32_t prompt);

@@ -64,12 +64,13 @@ static int core_init(PyObject *object, PyObject *args, PyObject *keywords)
 	Core                 *self = (Core *)object;
 	struct oh_core_config config;
 	int                   low, high, error;
+	unsigned int          first = 1, step = 1;
 
 	if (keywords != NULL && PyDict_GET_SIZE(keywords) != 0) {
 		PyErr_SetString(PyExc_TypeError, "Core takes no keywords");
 		return -1;
 	}
-	if (!PyArg_ParseTuple(args, "sii", &config.address, &low, &high))
+	if (!PyArg_ParseTuple(args, "sii|II", &config.address, &low, &high, &first, &step))
 		return -1;
 	if (self->core != NULL || low < 1 || high > UINT16_MAX) {
 		(void)refused("start", 0, -EINVAL);
@@ -77,6 +78,8 @@ static int core_init(PyObject *object, PyObject *args, PyObject *keywords)
 	}
 	config.port_low = (uint16_t)low;
 	config.port_high = (uint16_t)high;
+	config.first = first;
+	config.step = step;
 	error = oh_core_start(&self->core, &config);
 	if (error < 0) {
 		self->core = NULL;
@@ -245,13 +248,12 @@ static PyObject *core_attach(PyObject *object, PyObject *args)
 static PyObject *core_load_prompt(PyObject *object, PyObject *args)
 {
 	Py_buffer    pcm;
-	unsigned int rate_hz;
-	uint32_t     prompt = 0;
+	unsigned int prompt, rate_hz;
 	int          error;
 	Core        *self = (Core *)object;
 	struct oh_core *core;
 
-	if (!PyArg_ParseTuple(args, "y*I", &pcm, &rate_hz))
+	if (!PyArg_ParseTuple(args, "Iy*I", &prompt, &pcm, &rate_hz))
 		return NULL;
 	core = enter(self);
 	if (core == NULL) {
@@ -259,11 +261,13 @@ static PyObject *core_load_prompt(PyObject *object, PyObject *args)
 		return NULL;
 	}
 	Py_BEGIN_ALLOW_THREADS
-	error = oh_prompt_load(core, pcm.buf, (size_t)pcm.len / sizeof(int16_t), rate_hz, &prompt);
+	error = oh_prompt_load(core, prompt, pcm.buf, (size_t)pcm.len / sizeof(int16_t), rate_hz);
 	Py_END_ALLOW_THREADS
 	self->users--;
 	PyBuffer_Release(&pcm);
-	return error < 0 ? refused("load_prompt", 0, error) : PyLong_FromUnsignedLong(prompt);
+	if (error < 0)
+		return refused("load_prompt", 0, error);
+	Py_RETURN_NONE;
 }
 
 static PyObject *core_drop_prompt(PyObject *object, PyObject *args)

@@ -124,13 +124,14 @@ int oh_port_join(struct oh_core *core, struct oh_port *port)
 
 	if (core->open_ports >= OH_MAX_PORTS)
 		return -ENOSPC;
-	while (core->ports[core->next_port % OH_MAX_PORTS] != NULL || core->next_port == 0)
-		core->next_port++;
+	while (*oh_core_port_place(core, core->next_port) != NULL || core->next_port == 0)
+		core->next_port += core->step;
 	if (epoll_ctl(core->epoll_fd, EPOLL_CTL_ADD, port->rtp_fd, &rtp) < 0 ||
 	    epoll_ctl(core->epoll_fd, EPOLL_CTL_ADD, port->rtcp_fd, &rtcp) < 0)
 		return -errno;
-	port->number = core->next_port++;
-	core->ports[port->number % OH_MAX_PORTS] = port;
+	port->number = core->next_port;
+	core->next_port += core->step;
+	*oh_core_port_place(core, port->number) = port;
 	core->open_ports++;
 	oh_core_place(core, port);
 	return 0;
@@ -147,7 +148,7 @@ void oh_port_leave(struct oh_core *core, struct oh_port *port)
 	oh_srtp_close(port->srtp);
 	port->srtp = NULL;
 	oh_core_unplace(core, port);
-	core->ports[port->number % OH_MAX_PORTS] = NULL;
+	*oh_core_port_place(core, port->number) = NULL;
 	core->open_ports--;
 	port->left_ns = port->now_ns;
 	port->drain_until = port->now_ns + OH_DRAIN_NS;

@@ -37,10 +37,9 @@ static int run_prompt_load(struct oh_core *core, struct oh_command *command)
 {
 	struct oh_prompt *prompt = command->thing;
 
-	prompt->number = core->next_prompt++;
+	prompt->number = command->a;
 	prompt->next = core->prompts;
 	core->prompts = prompt;
-	command->a = prompt->number;
 	return 0;
 }
 
@@ -275,7 +274,7 @@ int oh_core_attach(struct oh_core *core, int fd, uint32_t *segment)
 	return error;
 }
 
-int oh_prompt_load(struct oh_core *core, const int16_t *pcm, size_t samples, uint32_t rate_hz, uint32_t *prompt)
+int oh_prompt_load(struct oh_core *core, uint32_t prompt, const int16_t *pcm, size_t samples, uint32_t rate_hz)
 {
 	struct oh_command *command = oh_command_new(run_prompt_load, 0);
 	struct oh_prompt  *made = NULL;
@@ -286,7 +285,8 @@ int oh_prompt_load(struct oh_core *core, const int16_t *pcm, size_t samples, uin
 		return error;
 	}
 	command->thing = made;
-	error = ask_number(core, command, prompt);
+	command->a = prompt;
+	error = oh_command_do(core, command);
 	if (error < 0)
 		free(made);
 	return error;

@@ -109,6 +109,7 @@ class Node:
             media.host or sip.host,
             media.ports,
             media.advertise or sip.advertise or (sip.host if sip.host != "0.0.0.0" else None),
+            media.threads,
         )
         self._open.callback(core.close)
         segment = media_slots.create(settings.speech.slots)

@@ -136,6 +136,9 @@ class MediaSettings(_Section):
     advertise: str | None = None
     """As `sip.advertise`, for RTP; `sip.advertise` where left out."""
 
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    """Media threads. One carries thousands of legs; more where a machine has cores to spare for them."""
+
     @model_validator(mode="after")
     def _a_range(self) -> MediaSettings:
         low, high = self.ports

@@ -43,7 +43,7 @@ async def _connected(call: Call, uri: str, ring_s: float, limit_s: float | None)
     # Whatever the caller is called: a name that is no user part as it stands must not keep them from a person.
     caller = f"sip:{quote(call.facts.caller or 'anonymous', safe=USER_CHARACTERS)}@{host}:{port}"
     try:
-        leg = call.hall.outgoing(uri, caller, call.facts.id)
+        leg = call.hall.outgoing(uri, caller, call.facts.id, beside=call.leg.port)
     except (MediaError, ValueError) as error:
         log.error("dial failed", target=uri, why=str(error))
         return DialExit("failed", str(error))

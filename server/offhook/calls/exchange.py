@@ -86,10 +86,10 @@ class Exchange:
         """The leg of a call that came in. Raises MediaError where no port is free."""
         return self._leg(session, self.core.open(label))
 
-    def outgoing(self, uri: str, caller: str, label: str) -> SipLeg:
-        """Ring `uri` on behalf of `caller` (a SIP URI). Raises MediaError where no port is free, ValueError where the
-        URI is none."""
-        port, line = self.core.open(label), None
+    def outgoing(self, uri: str, caller: str, label: str, beside: Port) -> SipLeg:
+        """Ring `uri` on behalf of `caller` (a SIP URI), to be connected with the party at `beside`. Raises MediaError
+        where no port is free, ValueError where the URI is none."""
+        port, line = self.core.open(label, beside), None
         try:
             terms = self.sip.terms(uri)
             media = terms.offer(*port.address)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +80,14 @@ class CoreCounters:
     """Blocks of tracks dropped because the disk was too slow."""
     events_dropped: int
     """Events dropped because nobody read them."""
+
+
+def together(threads: Sequence[CoreCounters]) -> CoreCounters:
+    """Several threads' as one: sums, and of the pacing that of the worst."""
+    if len(threads) == 1:
+        return threads[0]
+    figures = {
+        each.name: (max if each.name.startswith("pacing") else sum)(getattr(thread, each.name) for thread in threads)
+        for each in fields(CoreCounters)
+    }
+    return CoreCounters(**figures)
