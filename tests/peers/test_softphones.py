@@ -21,7 +21,7 @@ from tests.live.plans import settings, started
 from tests.live.test_softphone import PLAN
 from tests.live.watching import assert_untroubled, live, over
 from tests.peers.desk import OURS_HZ, THEIRS_HZ, tone, tone_ms
-from tests.peers.softphones import softphone
+from tests.peers.softphones import bundle, softphone
 
 KINDS = ["jssip", "sipjs"]
 AT = "phones.example.com"
@@ -30,6 +30,8 @@ AT = "phones.example.com"
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, str]]:
     """A server with a trunk of phones, all of whom must prove themselves, and where its WebSocket is."""
+    for kind in KINDS:
+        bundle(kind)  # before a server is started in vain
     home = tmp_path_factory.mktemp("softphones")
     secret, port = home / "password", free_port(socket.SOCK_STREAM)
     secret.write_text("wonder\n", encoding="utf-8")
