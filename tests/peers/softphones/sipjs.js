@@ -2,6 +2,10 @@ import { SimpleUser } from "sip.js/lib/platform/web";
 import { audio, heard, listen, told } from "./ear.js";
 
 let user;
+let settled = () => {};
+
+/** Asks for a hold or its end, and waits until the other side has agreed: one re-INVITE at a time. */
+const change = (ask) => new Promise((resolve, reject) => ((settled = resolve), ask().catch(reject)));
 
 window.softphone = {
   told,
@@ -20,6 +24,7 @@ window.softphone = {
         told.connected = true;
         listen(audio.srcObject);
       },
+      onCallHold: (held) => settled(held),
       onCallHangup: () => (told.ended = "hung up"),
     };
     await user.connect();
@@ -27,8 +32,8 @@ window.softphone = {
   },
   call: (address) => user.call(address),
   answer: () => user.answer(),
-  hold: () => user.hold(),
-  resume: () => user.unhold(),
+  hold: () => change(() => user.hold()),
+  resume: () => change(() => user.unhold()),
   press: (key, how) => (how === "rtp" ? user.session.sessionDescriptionHandler.sendDtmf(key) : user.sendDTMF(key)),
   hangUp: () => user.hangup(),
 };
