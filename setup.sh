@@ -125,11 +125,11 @@ tools() {
 	install_pins requirements-dev.txt
 }
 
-# The telephones the tests call with and the buffers they compare, none of them ours. Tests that miss one say so and are
-# skipped.
+# The telephones and the browser that the tests call with and the buffers they compare, none of them ours. Tests that miss
+# one say so and are skipped.
 peers() {
 	local missing
-	missing=$(lacking sip-tester baresip-core espeak-ng flite libspeexdsp1 libspandsp2)
+	missing=$(lacking sip-tester baresip-core chromium espeak-ng flite libspeexdsp1 libspandsp2 openssl)
 	[ -n "$missing" ] || return 0
 	if may_install; then
 		# shellcheck disable=SC2086

@@ -29,10 +29,10 @@ from typing import IO, Any
 
 import numpy as np
 
-from offhook.media import MediaCore, MediaError, Port, Remote, slots
+from offhook.media import Keys, MediaCore, MediaError, Port, Remote, slots
 from offhook.media.counters import CoreCounters
 from offhook.speech.contract import HOP_SAMPLES
-from offhook.speech.slots import Segment
+from offhook.speech.slots import Segment as Rows
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BUILD = REPOSITORY / "build" / "loadtest"
@@ -124,6 +124,7 @@ def _arguments() -> argparse.Namespace:
         help="legs at once (3000); several: one after another",
     )
     parser.add_argument("--seconds", type=int, default=15, help="of each of the two windows (15)")
+    parser.add_argument("--threads", type=int, default=1, help="media threads (1)")
     parser.add_argument("--srtp", action="store_true", help="encrypt both ways")
     parser.add_argument("--suite", choices=SUITES, default="AES_CM_128_HMAC_SHA1_80", help="with --srtp")
     parser.add_argument("--no-recording", action="store_true", help="leave out the second window")
@@ -152,12 +153,11 @@ def measure(legs: int, arguments: argparse.Namespace) -> Result:
         segment = slots.create(legs)
         stack.callback(segment.close)
         before_kib = _anonymous_kib()
-        core = stack.enter_context(MediaCore("127.0.0.1", UDP_PORTS))
+        core = stack.enter_context(MediaCore("127.0.0.1", UDP_PORTS, threads=arguments.threads))
         seconds = int(WARM_S + windows * arguments.seconds + (windows + 1) * MARGIN_S)
         far_ends = stack.enter_context(_far_ends(legs, seconds, suite))
-        ports = _open(core, slots_of := core.attach(segment), legs, far_ends, suite)
-        assert slots_of.slots == legs
-        stack.enter_context(_worker(Segment(segment.fd)))
+        ports = _open(core, core.attach(segment), legs, far_ends, suite)
+        stack.enter_context(_worker(Rows(segment.fd)))
         time.sleep(WARM_S)
         memory_kib = (_anonymous_kib() - before_kib) / legs
         plain = _window(core, arguments.seconds)
@@ -231,8 +231,6 @@ def _open(core: MediaCore, segment: Any, legs: int, far_ends: subprocess.Popen[s
         if suite is None:
             port.remote(Remote(("127.0.0.1", theirs[there]), "ulaw", 0))
         else:
-            from offhook.media import Keys
-
             heard = secrets.token_bytes(size)
             port.keys(Keys(suite, send=socket_keys[there], receive=heard))
             port.remote(Remote(("127.0.0.1", theirs[there]), "ulaw", 0, secure=True))
@@ -263,7 +261,7 @@ def _answer(pipe: IO[str] | None) -> dict[str, Any]:
 
 
 @contextmanager
-def _worker(rows: Segment) -> Iterator[None]:
+def _worker(rows: Rows) -> Iterator[None]:
     """Stands in for a speech worker: every 80 ms, 80 ms more in every play ring."""
     over = threading.Event()
     tone = (6000 * np.sin(2 * np.pi * 440 * np.arange(HOP_SAMPLES) / 16_000)).astype(np.int16)

@@ -76,8 +76,8 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How much better our buffer sounds than another on a line: mean of the utterances' differences. Its interval is
-    narrower than the two buffers' own, for utterances differ more than buffers do."""
+    """How much better our buffer sounds than another on a line: the mean of the utterances' differences. Its interval
+    is narrower than the two buffers' own, for utterances differ more than buffers do."""
 
     buffer: str
     pattern: str

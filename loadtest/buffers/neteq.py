@@ -128,8 +128,9 @@ async def _play(streams: Sequence[Stream]) -> list[Played]:
 async def _line(stream: Stream, room: int) -> _Line:
     """Connects a sender of aiortc's with a receiver of libwebrtc's, PCMU agreed, both in this process."""
     import aiortc
-    import webrtc
     import wrtc
+
+    import webrtc
 
     near, far = aiortc.RTCPeerConnection(), webrtc.RTCPeerConnection()
     sending = near.addTransceiver("audio", direction="sendonly")

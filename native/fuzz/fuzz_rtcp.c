@@ -35,7 +35,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	receive(data, size);
 	if (oh_rtcp_parse(&rtcp, data, size) != 0)
 		return 0;
-	if (rtcp.block_count > OH_RTCP_BLOCKS || rtcp.bye_count > OH_RTCP_BLOCKS ||
+	if (rtcp.block_count > OH_RTCP_BLOCKS || rtcp.bye_count > OH_RTCP_BLOCKS || rtcp.xr.dlrr_count > OH_XR_BLOCKS ||
+	    rtcp.xr.voip_count > OH_XR_BLOCKS ||
 	    memchr(rtcp.cname, 0, sizeof(rtcp.cname)) == NULL || memchr(rtcp.reason, 0, sizeof(rtcp.reason)) == NULL)
 		abort();
 	for (size_t i = 0; i < rtcp.block_count; i++)
@@ -46,7 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct oh_rtcp_report report = {
 		.ssrc = rtcp.ssrc, .sender = rtcp.sender, .ntp = rtcp.ntp, .rtp_timestamp = rtcp.rtp_timestamp,
 		.packets = rtcp.packets, .octets = rtcp.octets, .block = rtcp.block_count ? rtcp.blocks : NULL,
-		.cname = rtcp.cname[0] ? rtcp.cname : "x", .bye = rtcp.bye_count > 0, .reason = rtcp.reason,
+		.xr = &rtcp.xr, .cname = rtcp.cname[0] ? rtcp.cname : "x", .bye = rtcp.bye_count > 0, .reason = rtcp.reason,
 	};
 
 	if (oh_rtcp_build(built, sizeof(built), &len, &report) != 0 || oh_rtcp_parse(&again, built, len) != 0)
@@ -54,6 +55,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (again.ssrc != rtcp.ssrc || again.ntp != rtcp.ntp || strcmp(again.reason, rtcp.bye_count ? rtcp.reason : "") != 0)
 		abort();
 	if (rtcp.block_count && (again.blocks[0].lost != rtcp.blocks[0].lost || again.blocks[0].lsr != rtcp.blocks[0].lsr))
+		abort();
+
+	uint8_t xr[2][OH_RTCP_BUILT];
+
+	if (oh_xr_bytes(&again.xr) != oh_xr_bytes(&rtcp.xr))
+		abort();
+	oh_xr_write(xr[0], 1, &rtcp.xr);
+	oh_xr_write(xr[1], 1, &again.xr);
+	if (memcmp(xr[0], xr[1], oh_xr_bytes(&rtcp.xr)) != 0)
 		abort();
 	return 0;
 }

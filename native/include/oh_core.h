@@ -1,6 +1,8 @@
 /*
  * oh_core.h - the media core: one thread that moves all ports' packets, one that writes their tracks.
  *
+ * A machine with many cores runs several of these, which share nothing. Ports that are to hear each other belong to one.
+ *
  * A port is a leg's end: a UDP socket for RTP and one for RTCP, a listening path, a playing path, counters. The
  * media thread owns every port; each function below that names a port is one command to that thread, carried out
  * between two packets, and waits for its answer (microseconds, at most OH_ANSWER_MS). All functions may be called
@@ -34,7 +36,8 @@
  *     it does not take over, and its digits count;
  *   - the same SSRC from another port of the IP address takes over after 2 in sequence once the latched port has been
  *     silent for 100 ms, another SSRC after OH_LATCH_PACKETS once it has been silent for a second.
- * Of what is taken, more than 400 packets or 20 presses of keys a second (and a burst of 400 or 64) is dropped as bad.
+ * Of what is taken, more than 400 packets or 20 presses of keys a second (and a burst of 400 or 64) is dropped as bad;
+ * of RTCP, more than 50 packets a second (and a burst of 100), unread.
  *
  * Encrypted (oh_remote.secure): nothing plain is taken or sent, and nothing at all before there are keys. What is not
  * authentic is counted and changes nothing: it is not even a candidate for the above. Reports are SRTCP.
@@ -69,6 +72,8 @@ struct oh_core_config {
 	const char *address;   /* IPv4 address to listen on */
 	uint16_t    port_low;  /* lowest UDP port to use */
 	uint16_t    port_high; /* highest */
+	uint32_t    first;     /* number of the first port and of the first room; 0 is 1 */
+	uint32_t    step;      /* from each number to the next, so that several cores share none; 0 is 1 */
 };
 
 enum oh_event_kind {
@@ -81,7 +86,33 @@ enum oh_event_kind {
 	OH_EVENT_MEDIA_BACK,     /* after MEDIA_LOST, from the same address */
 	OH_EVENT_RECORD_FAILED,  /* text: why */
 	OH_EVENT_RECORD_RESUMED, /* after RECORD_FAILED: both tracks can be written again */
-	OH_EVENT_RECORD_CLOSED   /* both files are whole and closed */
+	OH_EVENT_RECORD_CLOSED,  /* both files are whole and closed */
+	OH_EVENT_QUALITY         /* a: ms; quality: how these last ms were heard. Every OH_QUALITY_MS, where anything was */
+};
+
+#define OH_QUALITY_MS      5000u
+#define OH_QUALITY_UNKNOWN (-1.0f) /* of the figures below: not known */
+
+struct oh_quality_side {     /* one direction */
+	float    r;             /* transmission rating (G.107), 0..100: with the delay where that is known */
+	float    mos_lq;        /* listening quality, 1..4.5 */
+	float    mos_cq;        /* conversational quality, 1..4.5: known where the round trip is */
+	float    lost;          /* 0..1 of the packets never came */
+	float    discarded;     /* 0..1 came too late */
+	float    burst_density; /* 0..1 of the packets in bursts (oh_voip.h) were lost or discarded */
+	float    burst_ms;      /* mean length of bursts; 0: none */
+	float    jitter_ms;     /* RFC 3550 6.4.1 */
+	float    said_mos_lq;   /* what the listener itself says it comes to (RFC 3611), since its beginning */
+	float    said_mos_cq;
+	uint32_t packets;       /* that this is about; 0: nothing is known, all else is unknown */
+};
+
+struct oh_quality {
+	struct oh_quality_side heard;    /* what we hear of the far end */
+	struct oh_quality_side reported; /* what it reports hearing of us. Of discarded packets and bursts RTCP XR alone
+	                                  * tells, since its beginning; they are not in r and the MOS of this direction */
+	float                  rtt_ms;
+	float                  delay_ms; /* what a packet on time waits here before it is heard */
 };
 
 struct oh_event {
@@ -91,7 +122,10 @@ struct oh_event {
 	int64_t  a;
 	int64_t  b;
 	int64_t  c;
-	char     text[OH_EVENT_TEXT]; /* ends with 0 */
+	union {
+		char              text[OH_EVENT_TEXT]; /* ends with 0 */
+		struct oh_quality quality;
+	};
 };
 
 struct oh_core_counters {
@@ -130,6 +164,10 @@ struct oh_port_counters {
 	uint64_t replayed;       /* SRTP and SRTCP that was seen before, or is too old to tell */
 	uint64_t handed_up;      /* STUN and DTLS datagrams */
 	uint64_t handed_up_dropped; /* likewise, but too many, or nobody took them */
+	uint64_t rtcp_in;        /* RTCP packets read */
+	uint64_t rtcp_dropped;   /* and those dropped unread, of a flood */
+	double   mos_lq;         /* of what was heard since the port opened; 0: nothing was */
+	double   mos_cq;         /* likewise; 0: or no round trip is known */
 };
 
 struct oh_remote {
@@ -188,8 +226,8 @@ int oh_core_counters(struct oh_core *core, struct oh_core_counters *out);
  */
 int oh_core_attach(struct oh_core *core, int fd, uint32_t *segment);
 
-/* Keep a sound of `samples` at 8000 or 16000 Hz (else -EINVAL); `*prompt` is its number. */
-int oh_prompt_load(struct oh_core *core, const int16_t *pcm, size_t samples, uint32_t rate_hz, uint32_t *prompt);
+/* Keep a sound of `samples` at 8000 or 16000 Hz (else -EINVAL) under a number that no other has. */
+int oh_prompt_load(struct oh_core *core, uint32_t prompt, const int16_t *pcm, size_t samples, uint32_t rate_hz);
 
 /* Forget it; ports that play it play on. 0 also where it is not known. */
 int oh_prompt_drop(struct oh_core *core, uint32_t prompt);

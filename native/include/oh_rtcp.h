@@ -11,9 +11,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "oh_xr.h"
+
 #define OH_RTCP_BLOCKS    8u   /* report blocks and BYE sources kept of one compound packet; the rest is checked and dropped */
 #define OH_RTCP_NAME      255u /* longest CNAME or reason, bytes */
 #define OH_RTCP_MAX       1500u /* longest compound packet taken, bytes */
+#define OH_RTCP_BUILT     900u /* longest compound packet built, bytes */
 
 struct oh_rtcp_block {                  /* a reception report (RFC 3550 section 6.4.1) */
 	uint32_t ssrc;          /* whom it is about */
@@ -38,13 +41,15 @@ struct oh_rtcp {                                            /* what one compound
 	uint32_t             packets;                   /* sent, of the SR */
 	uint32_t             octets;                    /* sent, of the SR */
 	bool                 sender;                    /* there was an SR: the four fields above are set */
+	struct oh_xr         xr;                        /* of the packet's sender (RFC 3611) */
 	char                 cname[OH_RTCP_NAME + 1u];  /* of the sender, "" where none; any bytes but 0 (cut at a 0) */
 	char                 reason[OH_RTCP_NAME + 1u]; /* of the BYE, "" where none; likewise */
 };
 
 /*
- * Read a compound packet (validity checks of RFC 3550 A.2: begins with SR or RR, version 2 throughout, lengths add up,
- * padding only in the last). Unknown packet types are skipped.
+ * Read a compound packet (validity checks of RFC 3550 A.2: version 2 throughout, lengths add up, padding only in the
+ * last), or one of reduced size, which need not begin with SR or RR (RFC 5506). Unknown packet types and feedback (RFC
+ * 4585) are skipped; of an XR (RFC 3611) that another sends than the first packet's sender, nothing is kept.
  *   out  filled on success, undefined otherwise
  * 0; -EBADMSG: not such a packet.
  */
@@ -106,15 +111,16 @@ struct oh_rtcp_report {                 /* one compound packet to send */
 	uint32_t                    packets;       /* SR: RTP packets we sent */
 	uint32_t                    octets;        /* SR: payload bytes we sent */
 	const struct oh_rtcp_block *block;         /* about the remote source, or NULL */
+	const struct oh_xr         *xr;            /* blocks of an XR, or NULL */
 	const char                 *cname;         /* 1..255 bytes; RFC 7022: random per call */
 	bool                        bye;           /* append a BYE */
 	const char                 *reason;        /* of the BYE, or NULL */
 };
 
 /*
- * Write SR or RR, SDES with the CNAME, and BYE where asked.
+ * Write SR or RR, SDES with the CNAME, XR and BYE where asked.
  *   len  bytes written
- * 0; -ENOBUFS: cap is too small (600 always do); -EINVAL: CNAME missing or empty, or CNAME or reason over 255 bytes.
+ * 0; -ENOBUFS: cap is too small (OH_RTCP_BUILT always do); -EINVAL: CNAME missing or empty, or CNAME or reason over 255 bytes.
  */
 int oh_rtcp_build(uint8_t *data, size_t cap, size_t *len, const struct oh_rtcp_report *report);
 

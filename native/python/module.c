@@ -64,12 +64,13 @@ static int core_init(PyObject *object, PyObject *args, PyObject *keywords)
 	Core                 *self = (Core *)object;
 	struct oh_core_config config;
 	int                   low, high, error;
+	unsigned int          first = 1, step = 1;
 
 	if (keywords != NULL && PyDict_GET_SIZE(keywords) != 0) {
 		PyErr_SetString(PyExc_TypeError, "Core takes no keywords");
 		return -1;
 	}
-	if (!PyArg_ParseTuple(args, "sii", &config.address, &low, &high))
+	if (!PyArg_ParseTuple(args, "sii|II", &config.address, &low, &high, &first, &step))
 		return -1;
 	if (self->core != NULL || low < 1 || high > UINT16_MAX) {
 		(void)refused("start", 0, -EINVAL);
@@ -77,6 +78,8 @@ static int core_init(PyObject *object, PyObject *args, PyObject *keywords)
 	}
 	config.port_low = (uint16_t)low;
 	config.port_high = (uint16_t)high;
+	config.first = first;
+	config.step = step;
 	error = oh_core_start(&self->core, &config);
 	if (error < 0) {
 		self->core = NULL;
@@ -135,6 +138,23 @@ static PyObject *core_fileno(PyObject *object, PyObject *unused)
 	return PyLong_FromLong(fd);
 }
 
+static PyObject *quality_side(const struct oh_quality_side *side)
+{
+	return Py_BuildValue("ffffffffffI", (double)side->r, (double)side->mos_lq, (double)side->mos_cq,
+	                     (double)side->lost, (double)side->discarded, (double)side->burst_density,
+	                     (double)side->burst_ms, (double)side->jitter_ms, (double)side->said_mos_lq,
+	                     (double)side->said_mos_cq, side->packets);
+}
+
+static PyObject *quality_event(const struct oh_event *event)
+{
+	const struct oh_quality *quality = &event->quality;
+
+	return Py_BuildValue("IILLLL(NNff)", event->kind, event->port, (long long)event->clock, (long long)event->a, 0LL, 0LL,
+	                     quality_side(&quality->heard), quality_side(&quality->reported), (double)quality->rtt_ms,
+	                     (double)quality->delay_ms);
+}
+
 static PyObject *core_events(PyObject *object, PyObject *unused)
 {
 	Core           *self = (Core *)object;
@@ -151,9 +171,11 @@ static PyObject *core_events(PyObject *object, PyObject *unused)
 		n = oh_core_events(core, events, EVENTS_AT_ONCE); /* never waits: the GIL stays */
 		for (size_t i = 0; i < n && list != NULL; i++) {
 			const struct oh_event *event = &events[i];
-			PyObject *item = Py_BuildValue("IILLLLs", event->kind, event->port, (long long)event->clock,
-			                               (long long)event->a, (long long)event->b, (long long)event->c,
-			                               event->text);
+			PyObject *item = event->kind == OH_EVENT_QUALITY
+			                         ? quality_event(event)
+			                         : Py_BuildValue("IILLLLs", event->kind, event->port,
+			                                         (long long)event->clock, (long long)event->a,
+			                                         (long long)event->b, (long long)event->c, event->text);
 
 			if (item == NULL || PyList_Append(list, item) < 0)
 				Py_CLEAR(list);
@@ -226,13 +248,12 @@ static PyObject *core_attach(PyObject *object, PyObject *args)
 static PyObject *core_load_prompt(PyObject *object, PyObject *args)
 {
 	Py_buffer    pcm;
-	unsigned int rate_hz;
-	uint32_t     prompt = 0;
+	unsigned int prompt, rate_hz;
 	int          error;
 	Core        *self = (Core *)object;
 	struct oh_core *core;
 
-	if (!PyArg_ParseTuple(args, "y*I", &pcm, &rate_hz))
+	if (!PyArg_ParseTuple(args, "Iy*I", &prompt, &pcm, &rate_hz))
 		return NULL;
 	core = enter(self);
 	if (core == NULL) {
@@ -240,11 +261,13 @@ static PyObject *core_load_prompt(PyObject *object, PyObject *args)
 		return NULL;
 	}
 	Py_BEGIN_ALLOW_THREADS
-	error = oh_prompt_load(core, pcm.buf, (size_t)pcm.len / sizeof(int16_t), rate_hz, &prompt);
+	error = oh_prompt_load(core, prompt, pcm.buf, (size_t)pcm.len / sizeof(int16_t), rate_hz);
 	Py_END_ALLOW_THREADS
 	self->users--;
 	PyBuffer_Release(&pcm);
-	return error < 0 ? refused("load_prompt", 0, error) : PyLong_FromUnsignedLong(prompt);
+	if (error < 0)
+		return refused("load_prompt", 0, error);
+	Py_RETURN_NONE;
 }
 
 static PyObject *core_drop_prompt(PyObject *object, PyObject *args)
@@ -582,14 +605,15 @@ static PyObject *core_port_counters(PyObject *object, PyObject *args)
 	if (error < 0)
 		return refused("counters", port, error);
 	return Py_BuildValue(
-	        "KKKKKKKKddKKKKddddKKKK", (unsigned long long)c.packets_in, (unsigned long long)c.bytes_in,
+	        "KKKKKKKKddKKKKddddKKKKKKdd", (unsigned long long)c.packets_in, (unsigned long long)c.bytes_in,
 	        (unsigned long long)c.packets_out, (unsigned long long)c.bytes_out, (unsigned long long)c.late,
 	        (unsigned long long)c.lost, (unsigned long long)c.duplicate, (unsigned long long)c.reordered,
 	        (double)c.concealed / 8.0, (double)c.missing / 8.0, (unsigned long long)c.bad,
 	        (unsigned long long)c.wrong_source, (unsigned long long)c.wrong_ssrc, (unsigned long long)c.send_errors,
 	        c.jitter_ms, c.rtt_ms, c.remote_lost, (double)c.record_dropped / 8.0,
 	        (unsigned long long)c.unauthentic, (unsigned long long)c.replayed, (unsigned long long)c.handed_up,
-	        (unsigned long long)c.handed_up_dropped);
+	        (unsigned long long)c.handed_up_dropped, (unsigned long long)c.rtcp_in, (unsigned long long)c.rtcp_dropped,
+	        c.mos_lq, c.mos_cq);
 }
 
 /* --- the module */
@@ -676,6 +700,7 @@ static int add_constants(PyObject *module)
 	        {"RECORD_FAILED", OH_EVENT_RECORD_FAILED},
 	        {"RECORD_RESUMED", OH_EVENT_RECORD_RESUMED},
 	        {"RECORD_CLOSED", OH_EVENT_RECORD_CLOSED},
+	        {"QUALITY", OH_EVENT_QUALITY},
 	};
 
 	for (size_t i = 0; i < sizeof(constants) / sizeof(constants[0]); i++) {

@@ -50,7 +50,7 @@ uint32_t oh_random(struct oh_core *core)
 
 struct oh_port *oh_core_port(struct oh_core *core, uint32_t number)
 {
-	struct oh_port *port = core->ports[number % OH_MAX_PORTS];
+	struct oh_port *port = *oh_core_port_place(core, number);
 
 	return port != NULL && port->number == number ? port : NULL;
 }
@@ -395,9 +395,8 @@ int oh_core_start(struct oh_core **core, const struct oh_core_config *config)
 	made->port_high = config->port_high;
 	made->origin_ns = oh_now_ns();
 	made->armed_ns = NEVER;
-	made->next_port = 1;
-	made->next_prompt = 1;
-	made->next_room = 1;
+	made->next_port = made->next_room = config->first == 0 ? 1 : config->first;
+	made->step = config->step == 0 ? 1 : config->step;
 	if (getrandom(&made->random, sizeof(made->random), 0) != (ssize_t)sizeof(made->random) ||
 	    getrandom(&name, sizeof(name), 0) != (ssize_t)sizeof(name)) {
 		free_core(made);

@@ -21,6 +21,7 @@
 #include "oh_core.h"
 #include "oh_demux.h"
 #include "oh_digits.h"
+#include "oh_emodel.h"
 #include "oh_latch.h"
 #include "oh_listen.h"
 #include "oh_playout.h"
@@ -32,6 +33,7 @@
 #include "oh_slots.h"
 #include "oh_srtp.h"
 #include "oh_track.h"
+#include "oh_voip.h"
 
 #define OH_SLOT_NS        500000ll                  /* the wheel's grain: ports' send times are spread by half a millisecond */
 #define OH_SLOT_SAMPLES   4u                        /* the same in samples */
@@ -60,7 +62,8 @@
 #define OH_LOST_QUIET_NS  10000000000ll             /* likewise after comfort noise, and before the first packet */
 #define OH_ANCHOR_SLACK   960                       /* 60 ms at 16 kHz: a track's mapping may be off by this */
 #define OH_ANCHOR_PACKETS 50u                       /* packets over which the least delay is taken */
-#define OH_RTCP_NS        5000000000ll              /* between reports, give or take half of it */
+#define OH_RTCP_NS        5000000000ll              /* between reports, give or take half of it (RFC 3550 6.2) */
+#define OH_QUALITY_NS     (OH_QUALITY_MS * 1000000ll)
 #define OH_DATAGRAM       (OH_RTP_MAX + 4u)         /* so that too long ones are seen to be */
 #define OH_PT_COMFORT     13u                       /* RFC 3551, RFC 3389 */
 #define OH_CNAME          24u
@@ -69,6 +72,8 @@
 #define OH_DIGIT_LEAST_NS 50000000ll                /* ... as are more than 20 presses a second ... */
 #define OH_PACKET_BURST_NS 1000000000ll             /* ... but so much of either may come at once after a stall */
 #define OH_DIGIT_BURST_NS 3200000000ll
+#define OH_RTCP_LEAST_NS  20000000ll                /* more than 50 RTCP packets a second are dropped unread ... */
+#define OH_RTCP_BURST_NS  2000000000ll              /* ... beyond 100 at once */
 
 struct oh_core;
 struct oh_port;
@@ -225,6 +230,25 @@ struct oh_anchor {                       /* the stream's timeline on the media c
 	bool     set;
 };
 
+struct oh_seen {                         /* how well the call is heard: quality.c */
+	struct oh_voip    voip;          /* bursts and gaps of what comes */
+	int64_t           due_ns;        /* when that is told next, */
+	int64_t           since_ns;      /* and of what time on */
+	uint32_t          timestamp;     /* of the last packet, */
+	uint16_t          seq;           /* its number, */
+	uint32_t          packet_ticks;  /* and the length of packets, RTP ticks */
+	bool              left;          /* the source said goodbye, and has not spoken since */
+	uint32_t          reports;       /* blocks about us since the last time it was told, */
+	double            reported_lost; /* the sum of their fractions lost, */
+	uint32_t          reported_jitter; /* the last one's jitter, */
+	uint64_t          told_out;      /* and packets_out by then */
+	struct oh_xr_voip said;          /* the far end's own metrics, where there were any */
+	bool              said_any;
+	int64_t           reference_ns;  /* when a receiver reference time came that is still to be answered; 0: none is */
+	uint32_t          reference_mid; /* the middle of it, */
+	uint32_t          reference_ssrc; /* and whose */
+};
+
 struct oh_port {
 	struct oh_core          *core;
 	struct oh_port          *next;           /* in its wheel slot, or among the draining */
@@ -292,6 +316,8 @@ struct oh_port {
 	uint32_t                 counted_ts;     /* timestamp and arrival of the last packet given to it */
 	int64_t                  counted_ns;
 	int64_t                  report_ns;      /* when the next RTCP report is due */
+	int64_t                  rtcp_free_ns;   /* flood(): what is spent of the RTCP packets that it may send */
+	struct oh_seen           seen;
 	uint64_t                 reported_out;   /* packets_out at the last one */
 	uint64_t                 payload_out;    /* bytes with this SSRC, for the SR */
 	uint64_t                 renamed_out;    /* packets_out when the SSRC was chosen */
@@ -334,7 +360,7 @@ struct oh_core {
 	_Atomic uint64_t              events_dropped;
 
 	/* media thread */
-	struct oh_port               *ports[OH_MAX_PORTS]; /* by number % OH_MAX_PORTS */
+	struct oh_port               *ports[OH_MAX_PORTS]; /* where oh_core_port_place says */
 	uint32_t                      next_port;
 	uint32_t                      open_ports;
 	uint32_t                      phase_ports[OH_PHASES];
@@ -346,9 +372,9 @@ struct oh_core {
 	int64_t                       drain_look_ns; /* when they are looked at next */
 	struct oh_room_entry         *rooms;
 	uint32_t                      next_room;
+	uint32_t                      step;      /* of these numbers */
 	struct oh_prompt             *prompts;
 	_Atomic(struct oh_prompt *)   spent;     /* prompts for the disk thread to free */
-	uint32_t                      next_prompt;
 	struct oh_segment             segments[OH_MAX_SEGMENTS];
 	uint32_t                      segment_count;
 	struct oh_recording          *closing;   /* whose end has not found room in the disk ring */
@@ -358,6 +384,12 @@ struct oh_core {
 	uint64_t                      random;    /* state of oh_random */
 	_Alignas(8) uint8_t           datagram[OH_DATAGRAM]; /* the one being looked at */
 };
+
+/* Where the port of a number lies: its numbers are `step` apart, and all places are used. */
+static inline struct oh_port **oh_core_port_place(struct oh_core *core, uint32_t number)
+{
+	return &core->ports[number / core->step % OH_MAX_PORTS];
+}
 
 /* Samples in a millisecond of what the port says. */
 static inline uint32_t oh_port_per_ms(const struct oh_port *port)
@@ -383,6 +415,7 @@ double          oh_pacing_us(const struct oh_pacing *pacing, double share);
 /* events.c */
 void oh_event_media(struct oh_core *core, const struct oh_port *port, enum oh_event_kind kind, int64_t clock, int64_t a,
                     int64_t b, int64_t c, const char *text);
+void oh_event_quality(struct oh_core *core, const struct oh_port *port, int64_t ms, const struct oh_quality *quality);
 void oh_event_disk(struct oh_core *core, const struct oh_recording *recording, enum oh_event_kind kind,
                    const char *text);
 void oh_event_wake(struct oh_core *core);
@@ -425,6 +458,15 @@ bool oh_ice_takes(struct oh_port *port, const struct sockaddr_in *from, const ui
 void oh_receive(struct oh_port *port, bool rtcp);
 void oh_receive_near(const struct oh_port *port);
 void oh_digit_heard(struct oh_port *port, const struct oh_digit *digit);
+
+/* quality.c */
+void oh_quality_heard(struct oh_port *port, const struct oh_rtp *rtp, bool late); /* a packet that counts */
+uint64_t oh_quality_late(const struct oh_port *port); /* packets that came too late for whoever listens */
+void oh_quality_told(struct oh_port *port, const struct oh_rtcp *rtcp);           /* the far end reported */
+void oh_quality_begin(struct oh_port *port); /* signalling spoke for the first time */
+void oh_quality_tick(struct oh_port *port);
+void oh_quality_whole(const struct oh_port *port, struct oh_quality_side *side);  /* what was heard since it opened */
+void oh_quality_report(struct oh_port *port, uint64_t ntp, bool sender, struct oh_xr *xr); /* what our report adds */
 
 /* hear.c */
 void oh_hear_frame(void *port, const struct oh_listen_frame *frame);

@@ -49,6 +49,18 @@ void oh_event_media(struct oh_core *core, const struct oh_port *port, enum oh_ev
 	core->told_events = true;
 }
 
+void oh_event_quality(struct oh_core *core, const struct oh_port *port, int64_t ms, const struct oh_quality *quality)
+{
+	struct oh_event *event = claim(core, &core->media_events, OH_EVENT_QUALITY, port->number, port->clock, NULL);
+
+	if (event == NULL)
+		return;
+	event->a = ms;
+	event->quality = *quality;
+	oh_ring_publish(&core->media_events);
+	core->told_events = true;
+}
+
 void oh_event_disk(struct oh_core *core, const struct oh_recording *recording, enum oh_event_kind kind,
                    const char *text)
 {

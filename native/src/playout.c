@@ -37,11 +37,6 @@ static uint32_t least(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
-static uint32_t ready(const struct oh_playout *playout)
-{
-	return playout->end - playout->at;
-}
-
 int oh_playout_open(struct oh_playout **playout, enum oh_codec codec, uint32_t seed)
 {
 	struct oh_playout *made = calloc(1, sizeof(*made));
@@ -71,101 +66,6 @@ void oh_playout_close(struct oh_playout *playout)
 		return;
 	oh_decoder_close(&playout->decoder);
 	free(playout);
-}
-
-/* ---- what is ready ---- */
-
-static void add_run(struct oh_playout *playout, enum oh_playout_source source, uint32_t n, int64_t arrival_ns)
-{
-	struct oh_playout_run *last = playout->run_count > 0 ? &playout->runs[playout->run_count - 1] : NULL;
-
-	if (n == 0)
-		return;
-	if (last && (playout->run_count == OH_PLAYOUT_RUNS || (last->source == source && last->arrival_ns == arrival_ns))) {
-		last->n += n;
-		return;
-	}
-	playout->runs[playout->run_count++] = (struct oh_playout_run){ arrival_ns, n, source };
-}
-
-static void drop_first_run(struct oh_playout *playout)
-{
-	playout->run_count--;
-	memmove(playout->runs, playout->runs + 1, playout->run_count * sizeof(*playout->runs));
-}
-
-/* n samples were taken out at the beginning of what is ready. */
-static void runs_shorter(struct oh_playout *playout, uint32_t n)
-{
-	playout->counters.removed_samples += n;
-	while (n > 0) {
-		struct oh_playout_run *first = &playout->runs[0];
-		uint32_t               part = least(n, first->n);
-
-		assert(playout->run_count > 0);
-		first->n -= part;
-		n -= part;
-		if (first->n == 0)
-			drop_first_run(playout);
-	}
-}
-
-/* n samples were put in at the beginning of what is ready. */
-static void runs_longer(struct oh_playout *playout, uint32_t n)
-{
-	if (playout->run_count == OH_PLAYOUT_RUNS) {
-		playout->runs[0].n += n;
-		return;
-	}
-	memmove(playout->runs + 1, playout->runs, playout->run_count * sizeof(*playout->runs));
-	playout->run_count++;
-	playout->runs[0] = (struct oh_playout_run){ 0, n, OH_PUT_IN };
-}
-
-static void count_out(struct oh_playout *playout, uint32_t n, int64_t now_ns)
-{
-	struct oh_playout_counters *counters = &playout->counters;
-
-	counters->played_samples += n;
-	while (n > 0) {
-		struct oh_playout_run *first = &playout->runs[0];
-		uint32_t               part = least(n, first->n);
-
-		assert(playout->run_count > 0);
-		switch (first->source) {
-		case OH_FROM_PACKET:
-			counters->heard_samples += part;
-			counters->delay_us += (uint64_t)((now_ns - first->arrival_ns) / 1000) * part;
-			break;
-		case OH_MADE_UP:
-			counters->concealed_samples += part;
-			break;
-		case OH_PUT_IN:
-			counters->inserted_samples += part;
-			break;
-		case OH_NOISE:
-			counters->comfort_samples += part;
-			break;
-		}
-		first->n -= part;
-		n -= part;
-		if (first->n == 0)
-			drop_first_run(playout);
-	}
-}
-
-/* Room behind what is ready for a packet and what may be put in. */
-static void make_room(struct oh_playout *playout)
-{
-	if (playout->at < 2 * PAST && playout->end + OH_CODEC_SAMPLES_MAX + 2 * OH_STRETCH_MOST <= OH_PLAYOUT_SOUND)
-		return; /* the less memory is gone over, the more of it stays in the cache */
-	assert(PAST + ready(playout) + OH_CODEC_SAMPLES_MAX + 2 * OH_STRETCH_MOST <= OH_PLAYOUT_SOUND);
-
-	uint32_t from = playout->at - PAST;
-
-	memmove(playout->sound, playout->sound + from, (playout->end - from) * sizeof(*playout->sound));
-	playout->at -= from;
-	playout->end -= from;
 }
 
 /* ---- making up ---- */
@@ -200,7 +100,7 @@ static void make_up(struct oh_playout *playout, uint32_t n, const uint8_t *next,
 		oh_expand_make(&playout->expand, &playout->comfort, out, n);
 	}
 	playout->end += n;
-	add_run(playout, OH_MADE_UP, n, 0);
+	oh_sound_add(playout, OH_MADE_UP, n, 0);
 }
 
 /*
@@ -231,7 +131,7 @@ static void be_quiet(struct oh_playout *playout, uint32_t n)
 		oh_expand_make(&playout->expand, &playout->comfort, out, n);
 	}
 	playout->end += n;
-	add_run(playout, OH_NOISE, n, 0);
+	oh_sound_add(playout, OH_NOISE, n, 0);
 }
 
 /* ---- packets ---- */
@@ -250,7 +150,7 @@ static void join(struct oh_playout *playout, const int16_t *real, uint32_t n, in
 	oh_stretch_fade(out, made, real, window);
 	memcpy(out + window, real + window, (n - window) * sizeof(*out));
 	playout->end += n;
-	add_run(playout, OH_FROM_PACKET, n, arrival_ns);
+	oh_sound_add(playout, OH_FROM_PACKET, n, arrival_ns);
 	playout->made = false;
 }
 
@@ -308,7 +208,7 @@ static void decode_first(struct oh_playout *playout)
 		before = 0;
 	if (plain) {
 		playout->end += (uint32_t)n;
-		add_run(playout, OH_FROM_PACKET, (uint32_t)n, packet.arrival_ns);
+		oh_sound_add(playout, OH_FROM_PACKET, (uint32_t)n, packet.arrival_ns);
 	} else {
 		if (playout->joint)
 			begin_making(playout);
@@ -317,7 +217,7 @@ static void decode_first(struct oh_playout *playout)
 		} else {
 			memcpy(out, apart + before, (size_t)(n - before) * sizeof(*out));
 			playout->end += (uint32_t)(n - before);
-			add_run(playout, OH_FROM_PACKET, (uint32_t)(n - before), packet.arrival_ns);
+			oh_sound_add(playout, OH_FROM_PACKET, (uint32_t)(n - before), packet.arrival_ns);
 		}
 	}
 	learn_floor(playout, playout->sound + playout->end - (n - before), (uint32_t)(n - before));
@@ -349,7 +249,7 @@ static void take_comfort(struct oh_playout *playout)
 /* How far the next sample to give out is behind the sender's timeline. */
 static int64_t lag_ns(const struct oh_playout *playout, int64_t now_ns)
 {
-	return now_ns - (playout->end_at - (int64_t)ready(playout)) * playout->sample_ns;
+	return now_ns - (playout->end_at - (int64_t)oh_sound_ready(playout)) * playout->sample_ns;
 }
 
 /* Samples that this lag is too long by; below 0: too short. */
@@ -388,11 +288,11 @@ static void fill(struct oh_playout *playout, uint32_t needed, uint32_t wanted, i
 {
 	const struct oh_waiting_packet *first;
 
-	while (ready(playout) < wanted && (first = oh_waiting_first(&playout->waiting)) != NULL) {
-		bool    short_of = ready(playout) < needed;
+	while (oh_sound_ready(playout) < wanted && (first = oh_waiting_first(&playout->waiting)) != NULL) {
+		bool    short_of = oh_sound_ready(playout) < needed;
 		int64_t gap = first->at - playout->end_at;
 
-		make_room(playout);
+		oh_sound_room(playout);
 		if (first->kind != OH_WAITING_AUDIO) {
 			if (!short_of)
 				return;
@@ -420,7 +320,7 @@ static void fill(struct oh_playout *playout, uint32_t needed, uint32_t wanted, i
 			uint32_t owed = (uint32_t)(gap < INT32_MAX ? gap : INT32_MAX);
 
 			if (playout->credit < owed) {
-				playout->credit += make_up_before(playout, owed - playout->credit, needed - ready(playout));
+				playout->credit += make_up_before(playout, owed - playout->credit, needed - oh_sound_ready(playout));
 				playout->waited = true;
 			} else {
 				playout->credit -= owed;
@@ -454,14 +354,14 @@ static void pace_changed(struct oh_playout *playout, size_t by)
 
 static void speed_up(struct oh_playout *playout, uint32_t needed, int64_t off)
 {
-	uint32_t spare = ready(playout) > needed ? ready(playout) - needed : 0;
+	uint32_t spare = oh_sound_ready(playout) > needed ? oh_sound_ready(playout) - needed : 0;
 	size_t   by;
 
-	by = oh_stretch_shorten(playout->sound + playout->at, ready(playout), playout->rate_hz,
+	by = oh_stretch_shorten(playout->sound + playout->at, oh_sound_ready(playout), playout->rate_hz,
 	                        off < (int64_t)spare ? (size_t)off : spare, quiet_level(playout),
 	                        likeness_needed(playout, off));
 	playout->end -= (uint32_t)by;
-	runs_shorter(playout, (uint32_t)by);
+	oh_sound_shorter(playout, (uint32_t)by);
 	pace_changed(playout, by);
 }
 
@@ -469,12 +369,12 @@ static size_t slow_down(struct oh_playout *playout, size_t most, float likeness)
 {
 	size_t by;
 
-	make_room(playout);
-	by = oh_stretch_lengthen(playout->sound + playout->at, ready(playout), playout->rate_hz, most, quiet_level(playout),
+	oh_sound_room(playout);
+	by = oh_stretch_lengthen(playout->sound + playout->at, oh_sound_ready(playout), playout->rate_hz, most, quiet_level(playout),
 	                         likeness);
 
 	playout->end += (uint32_t)by;
-	runs_longer(playout, (uint32_t)by);
+	oh_sound_longer(playout, (uint32_t)by);
 	return by;
 }
 
@@ -507,10 +407,10 @@ static void win_time(struct oh_playout *playout, uint32_t needed)
 	int64_t  taken_ns = playout->get_ns - playout->end_at * playout->sample_ns; /* by the packet that comes next, so far */
 	uint32_t longest = samples_of_ms(playout, 15);
 
-	if (playout->quiet || playout->made || oh_waiting_first(&playout->waiting) || ready(playout) >= needed + longest ||
-	    ready(playout) < needed / 2 || playout->credit >= samples_of_ms(playout, WIN_MS))
+	if (playout->quiet || playout->made || oh_waiting_first(&playout->waiting) || oh_sound_ready(playout) >= needed + longest ||
+	    oh_sound_ready(playout) < needed / 2 || playout->credit >= samples_of_ms(playout, WIN_MS))
 		return;
-	if (ready(playout) >= needed && taken_ns < playout->usual_ns + OVERDUE_MS * MS)
+	if (oh_sound_ready(playout) >= needed && taken_ns < playout->usual_ns + OVERDUE_MS * MS)
 		return;
 	playout->credit += (uint32_t)slow_down(playout, longest, 0.6f);
 }
@@ -523,10 +423,10 @@ static void get_block(struct oh_playout *playout, int16_t *out, uint32_t n, int6
 		change_pace(playout, n, now_ns);
 		win_time(playout, n);
 	}
-	if (ready(playout) < n) {
-		uint32_t missing = n - ready(playout);
+	if (oh_sound_ready(playout) < n) {
+		uint32_t missing = n - oh_sound_ready(playout);
 
-		make_room(playout);
+		oh_sound_room(playout);
 		if (playout->quiet) {
 			be_quiet(playout, missing);
 		} else {
@@ -537,7 +437,7 @@ static void get_block(struct oh_playout *playout, int16_t *out, uint32_t n, int6
 	}
 	memcpy(out, playout->sound + playout->at, n * sizeof(*out));
 	playout->at += n;
-	count_out(playout, n, playout->get_ns);
+	oh_sound_out(playout, n, playout->get_ns);
 }
 
 void oh_playout_get(struct oh_playout *playout, int16_t *out, size_t n, int64_t now_ns)

@@ -1,4 +1,5 @@
-/* playout.h - the state that the parts of the bridge path's buffer share: arrive.c puts packets in, playout.c plays them. */
+/* playout.h - what the parts of the bridge path's buffer share: arrive.c puts packets in, sound.c holds what is ready,
+ * playout.c plays. */
 #ifndef PLAYOUT_H
 #define PLAYOUT_H
 
@@ -74,5 +75,24 @@ struct oh_playout {
 	uint32_t                   at, end;       /* sound[at..end) is ready, what lies before was played */
 	int16_t                    sound[OH_PLAYOUT_SOUND];
 };
+
+/* Samples that are ready. */
+static inline uint32_t oh_sound_ready(const struct oh_playout *playout)
+{
+	return playout->end - playout->at;
+}
+
+/* n more samples lie behind what was ready. */
+void oh_sound_add(struct oh_playout *playout, enum oh_playout_source source, uint32_t n, int64_t arrival_ns);
+
+/* n samples were taken out, or put in, at the beginning of what is ready. */
+void oh_sound_shorter(struct oh_playout *playout, uint32_t n);
+void oh_sound_longer(struct oh_playout *playout, uint32_t n);
+
+/* The first n are given out. */
+void oh_sound_out(struct oh_playout *playout, uint32_t n, int64_t now_ns);
+
+/* Make room behind what is ready, for a packet and what may be put in. */
+void oh_sound_room(struct oh_playout *playout);
 
 #endif

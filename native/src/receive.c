@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "engine.h"
 
@@ -81,13 +80,16 @@ static void receive_digits(struct oh_port *port, const struct oh_rtp *rtp)
 
 static void receive_rtcp(struct oh_port *port, const struct sockaddr_in *from, uint8_t *data, size_t len)
 {
-	struct oh_rtcp  rtcp;
-	struct timespec wall;
-	uint32_t        expected = port->latch.on ? port->latch.ip : port->latch.signalled;
-	int             unsealed;
+	struct oh_rtcp rtcp;
+	uint32_t       expected = port->latch.on ? port->latch.ip : port->latch.signalled;
+	int            unsealed;
 
 	if (!port->have_remote || from->sin_addr.s_addr != expected) {
 		port->counters.wrong_source++;
+		return;
+	}
+	if (flood(&port->rtcp_free_ns, port->now_ns, OH_RTCP_LEAST_NS, OH_RTCP_BURST_NS)) {
+		port->counters.rtcp_dropped++;
 		return;
 	}
 	unsealed = oh_port_unseal(port, data, len, true);
@@ -97,25 +99,15 @@ static void receive_rtcp(struct oh_port *port, const struct sockaddr_in *from, u
 		port->counters.bad++;
 		return;
 	}
+	port->counters.rtcp_in++;
 	if (!oh_port_muxed(port))
 		port->rtcp_to = *from; /* symmetric RTCP, from an address that is believed */
-	if (rtcp.sender && port->have_source && rtcp.ssrc == port->source.ssrc)
-		oh_rtcp_heard_sr(&port->source, rtcp.ntp, port->now_ns);
-	(void)clock_gettime(CLOCK_REALTIME, &wall);
-	for (size_t i = 0; i < rtcp.block_count; i++) {
-		uint64_t ntp = oh_rtcp_ntp((int64_t)wall.tv_sec * 1000000000 + wall.tv_nsec);
-		int64_t  rtt_ns;
-
-		if (rtcp.blocks[i].ssrc != port->ssrc)
-			continue;
-		oh_port_lost(port, rtcp.blocks[i].fraction_lost / 256.0);
-		if (oh_rtcp_round_trip(&rtcp.blocks[i], oh_rtcp_ntp_mid(ntp), &rtt_ns) == 0)
-			port->counters.rtt_ms = (double)rtt_ns / 1e6;
-	}
+	oh_quality_told(port, &rtcp);
 }
 
-/* For our reports. A digit's packets all carry the timestamp of its start (RFC 4733 2.2), which is no jitter. */
-static void count(struct oh_port *port, const struct oh_rtp *rtp, enum oh_listen_content content)
+/* For our reports. A digit's packets all carry the timestamp of its start (RFC 4733 2.2), which is no jitter. True where
+ * the packet counts. */
+static bool count(struct oh_port *port, const struct oh_rtp *rtp, enum oh_listen_content content)
 {
 	uint32_t clock_hz = oh_codec_clock_hz(port->listen.decoder.codec);
 	uint32_t timestamp = rtp->timestamp;
@@ -124,7 +116,7 @@ static void count(struct oh_port *port, const struct oh_rtp *rtp, enum oh_listen
 		timestamp = port->counted_ts + (uint32_t)((port->now_ns - port->counted_ns) / 125000 * (clock_hz / 8000u));
 	port->counted_ts = timestamp;
 	port->counted_ns = port->now_ns;
-	(void)oh_rtcp_received(&port->source, rtp->seq, timestamp, clock_hz, port->now_ns);
+	return oh_rtcp_received(&port->source, rtp->seq, timestamp, clock_hz, port->now_ns) == 1;
 }
 
 /* `straggler`: with ICE, it was on its way from the address that was selected before. */
@@ -133,6 +125,8 @@ static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, bo
 	struct oh_listen_packet packet;
 	struct oh_rtp           rtp;
 	bool                    beside = false; /* digits in a stream of their own: nothing to the voice's clock */
+	bool                    counts;
+	uint64_t                late = oh_quality_late(port);
 	int                     unsealed;
 
 	if (port->have_remote && oh_port_muxed(port) && oh_demux_kind(data, len) == OH_DEMUX_RTCP) {
@@ -202,9 +196,12 @@ static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, bo
 		receive_digits(port, &rtp);
 	if (beside)
 		return;
-	count(port, &rtp, packet.content);
-	if (!port->remote.receive)
+	counts = count(port, &rtp, packet.content);
+	if (!port->remote.receive) {
+		if (counts)
+			oh_quality_heard(port, &rtp, false);
 		return;
+	}
 	if (port->seat != NULL)
 		oh_seat_put(port, &rtp, packet.content);
 	packet.payload = rtp.payload;
@@ -213,6 +210,8 @@ static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, bo
 	packet.timestamp = rtp.timestamp;
 	packet.seq = rtp.seq;
 	(void)oh_listen_put(&port->listen, &packet, port->now_ns); /* what it refuses, it counts */
+	if (counts)
+		oh_quality_heard(port, &rtp, oh_quality_late(port) > late);
 }
 
 static void overflowed(struct oh_port *port, bool rtcp, struct msghdr *message)
@@ -242,7 +241,10 @@ void oh_receive_near(const struct oh_port *port)
 	__builtin_prefetch(&port->listen.counters, 1);
 	__builtin_prefetch(&port->listen.next_seq, 1);
 	__builtin_prefetch(&port->listen.lead, 1);
-	for (size_t at = 0; at < sizeof(port->listen.conceal.history); at += 64)
+	__builtin_prefetch(&port->seen.voip, 1);
+	__builtin_prefetch(&port->seen.voip.lately, 1);
+	__builtin_prefetch(&port->seen.voip.ssrc, 1);
+	for (size_t at = 0; at < OH_CONCEAL_HISTORY * sizeof(int16_t); at += 64) /* of a voice at 8 kHz */
 		__builtin_prefetch(history + at, 1);
 	if (voice->row != NULL) {
 		const char *ring = (const char *)(voice->row->listen + voice->heard % OH_RING_SAMPLES);

@@ -77,7 +77,7 @@ void oh_room_set_rate(struct oh_room *room, uint32_t rate_hz)
 		struct voice *voice = &room->voices[i];
 
 		voice->written = 0;
-		voice->fading_n = 0;
+		voice->fading_n = voice->fading_at = 0;
 		for (uint32_t j = 0; j < OH_ROOM_VOICES; j++) {
 			voice->ears[j].read = 0;
 			voice->ears[j].risen = 0;

@@ -21,7 +21,8 @@ static struct oh_room_entry *find(struct oh_core *core, uint32_t number)
 
 static void add(struct oh_core *core, struct oh_room_entry *entry)
 {
-	entry->number = core->next_room++;
+	entry->number = core->next_room;
+	core->next_room += core->step;
 	entry->next = core->rooms;
 	core->rooms = entry;
 }

@@ -10,6 +10,11 @@ enum {
 	TYPE_RR = 201,
 	TYPE_SDES = 202,
 	TYPE_BYE = 203,
+	TYPE_FEEDBACK = 205,         /* RFC 4585: NACK, transport-wide feedback */
+	TYPE_PAYLOAD_FEEDBACK = 206, /* PLI, REMB */
+	TYPE_XR = 207,
+	TYPE_FIRST = TYPE_SR, /* what a packet may begin with ... */
+	TYPE_LAST = TYPE_XR,  /* ... and all between */
 	SDES_CNAME = 1,
 	BLOCK_BYTES = 24,
 	SENDER_BYTES = 20,
@@ -127,6 +132,16 @@ static int read_bye(struct oh_rtcp *out, unsigned count, const uint8_t *body, si
 	return 0;
 }
 
+/* XR (RFC 3611 section 2). */
+static int read_xr(struct oh_rtcp *out, const uint8_t *body, size_t len)
+{
+	struct oh_xr others = {0};
+
+	if (len < 4)
+		return -EBADMSG;
+	return oh_xr_read(get32(body) == out->ssrc ? &out->xr : &others, body + 4, len - 4);
+}
+
 int oh_rtcp_parse(struct oh_rtcp *out, const uint8_t *data, size_t len)
 {
 	if (len < 8 || len > OH_RTCP_MAX)
@@ -141,14 +156,18 @@ int oh_rtcp_parse(struct oh_rtcp *out, const uint8_t *data, size_t len)
 		unsigned count = p[0] & 0x1f;
 		uint8_t  type = p[1];
 
-		if (whole > len - at || (at == 0 && type != TYPE_SR && type != TYPE_RR))
+		if (whole > len - at || (at == 0 && (whole < 8 || type < TYPE_FIRST || type > TYPE_LAST)))
 			return -EBADMSG;
 		size_t body = whole - 4;
 
-		if (p[0] & 0x20) { /* padding: in the last packet only (A.2) */
-			size_t padding = p[whole - 1];
+		if (at == 0) /* in each of these types the sender's SSRC comes first; a BYE of nobody says nothing */
+			out->ssrc = get32(p + 4);
 
-			if (at + whole != len || padding == 0 || padding % 4 != 0 || padding > body)
+		if (p[0] & 0x20) { /* padding: in the last packet only (A.2); browsers' feedback is padded by single bytes */
+			size_t padding = p[whole - 1];
+			bool   words = padding % 4 == 0 || type == TYPE_FEEDBACK || type == TYPE_PAYLOAD_FEEDBACK;
+
+			if (at + whole != len || padding == 0 || !words || padding > body)
 				return -EBADMSG;
 			body -= padding;
 		}
@@ -164,6 +183,9 @@ int oh_rtcp_parse(struct oh_rtcp *out, const uint8_t *data, size_t len)
 			break;
 		case TYPE_BYE:
 			error = read_bye(out, count, p + 4, body);
+			break;
+		case TYPE_XR:
+			error = read_xr(out, p + 4, body);
 			break;
 		default:
 			break;
@@ -358,11 +380,12 @@ int oh_rtcp_build(uint8_t *data, size_t cap, size_t *len, const struct oh_rtcp_r
 
 	size_t first = 8u + (report->sender ? SENDER_BYTES : 0u) + (report->block ? BLOCK_BYTES : 0u);
 	size_t sdes = (8u + 2u + cname + 1u + 3u) & ~(size_t)3;
+	size_t xr = report->xr ? oh_xr_bytes(report->xr) : 0;
 	size_t bye = report->bye ? (8u + (reason ? 1u + reason : 0u) + 3u) & ~(size_t)3 : 0;
 
-	if (cap < first + sdes + bye)
+	if (cap < first + sdes + xr + bye)
 		return -ENOBUFS;
-	memset(data, 0, first + sdes + bye);
+	memset(data, 0, first + sdes + xr + bye);
 
 	uint8_t *p = data;
 
@@ -385,8 +408,11 @@ int oh_rtcp_build(uint8_t *data, size_t cap, size_t *len, const struct oh_rtcp_r
 	p[9] = (uint8_t)cname;
 	memcpy(p + 10, report->cname, cname);
 
+	p += sdes;
+	if (xr)
+		oh_xr_write(p, report->ssrc, report->xr);
 	if (bye) {
-		p += sdes;
+		p += xr;
 		write_head(p, 1, TYPE_BYE, bye);
 		put32(p + 4, report->ssrc);
 		if (reason) {
@@ -394,7 +420,7 @@ int oh_rtcp_build(uint8_t *data, size_t cap, size_t *len, const struct oh_rtcp_r
 			memcpy(p + 9, report->reason, reason);
 		}
 	}
-	*len = first + sdes + bye;
+	*len = first + sdes + xr + bye;
 	return 0;
 }
 

@@ -37,10 +37,9 @@ static int run_prompt_load(struct oh_core *core, struct oh_command *command)
 {
 	struct oh_prompt *prompt = command->thing;
 
-	prompt->number = core->next_prompt++;
+	prompt->number = command->a;
 	prompt->next = core->prompts;
 	core->prompts = prompt;
-	command->a = prompt->number;
 	return 0;
 }
 
@@ -206,6 +205,7 @@ static int run_port_counters(struct oh_core *core, struct oh_command *command)
 	struct oh_port                  *port = oh_command_port(core, command);
 	struct oh_port_counters         *out = &command->of.port_counters;
 	const struct oh_listen_counters *heard;
+	struct oh_quality_side           whole;
 	uint32_t                         rate_hz, clock_hz;
 
 	if (port == NULL)
@@ -222,6 +222,9 @@ static int run_port_counters(struct oh_core *core, struct oh_command *command)
 	out->missing = heard->missing_samples * 8000u / rate_hz;
 	out->bad += heard->bad;
 	out->jitter_ms = port->have_source ? oh_rtcp_jitter(&port->source) * 1000.0 / clock_hz : 0.0;
+	oh_quality_whole(port, &whole);
+	out->mos_lq = whole.mos_lq > 0.0f ? (double)whole.mos_lq : 0.0;
+	out->mos_cq = whole.mos_cq > 0.0f ? (double)whole.mos_cq : 0.0;
 	return 0;
 }
 
@@ -271,7 +274,7 @@ int oh_core_attach(struct oh_core *core, int fd, uint32_t *segment)
 	return error;
 }
 
-int oh_prompt_load(struct oh_core *core, const int16_t *pcm, size_t samples, uint32_t rate_hz, uint32_t *prompt)
+int oh_prompt_load(struct oh_core *core, uint32_t prompt, const int16_t *pcm, size_t samples, uint32_t rate_hz)
 {
 	struct oh_command *command = oh_command_new(run_prompt_load, 0);
 	struct oh_prompt  *made = NULL;
@@ -282,7 +285,8 @@ int oh_prompt_load(struct oh_core *core, const int16_t *pcm, size_t samples, uin
 		return error;
 	}
 	command->thing = made;
-	error = ask_number(core, command, prompt);
+	command->a = prompt;
+	error = oh_command_do(core, command);
 	if (error < 0)
 		free(made);
 	return error;

@@ -149,14 +149,40 @@ static void more_blocks_and_byes_than_are_kept_are_still_checked(void)
 	CHECK_INT(parse(&out, data, sizeof(data)), -EBADMSG);
 }
 
-static void a_compound_packet_must_begin_with_a_report(void)
+/* RFC 5506: who agreed to it may leave the report away. What the feedback (RFC 4585) says is nothing to telephony. */
+static void packets_of_reduced_size_are_taken_and_feedback_is_skipped(void)
 {
-	static const uint8_t bye_first[] = { 0x81, 203, 0, 1, 0, 0, 0, 1 };
+	static const uint8_t nack[] = { 0x81, 205, 0, 3, 0, 0, 0, 7, 0, 0, 0, 9, 0, 1, 0, 5 };
+	static const uint8_t pli[] = { 0x81, 206, 0, 2, 0, 0, 0, 7, 0, 0, 0, 9 };
+	static const uint8_t remb[] = { 0x8f, 206, 0, 5, 0, 0, 0, 7, 0, 0, 0, 0, 'R', 'E', 'M', 'B', 1, 0, 200, 0, 0, 0, 0, 9 };
+	static const uint8_t transport_cc[] = { 0xaf, 205, 0, 5, 0, 0, 0, 7, 0, 0, 0, 9, 0, 1, 0, 3, 1, 2, 3, 4, 32, 3, 0, 1 };
+	static const uint8_t then_bye[] = { 0x81, 206, 0, 2, 0, 0, 0, 7, 0, 0, 0, 9, 0x81, 203, 0, 1, 0, 0, 0, 7 };
+	static const uint8_t xr[] = { 0x80, 207, 0, 4, 0, 0, 0, 7, 4, 0, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8 };
+	struct oh_rtcp       out;
+
+	CHECK_INT(parse(&out, nack, sizeof(nack)), 0);
+	CHECK_INT(out.ssrc, 7);
+	CHECK_INT(parse(&out, pli, sizeof(pli)), 0);
+	CHECK_INT(parse(&out, remb, sizeof(remb)), 0);
+	CHECK_INT(parse(&out, transport_cc, sizeof(transport_cc)), 0);
+	CHECK_INT(parse(&out, then_bye, sizeof(then_bye)), 0);
+	CHECK_INT(out.bye_count, 1);
+	CHECK_INT(parse(&out, xr, sizeof(xr)), 0);
+	CHECK(out.xr.reference && !out.sender && out.block_count == 0);
+}
+
+static void what_begins_with_no_rtcp_type_is_refused(void)
+{
+	static const uint8_t none[] = { 0x80, 208, 0, 1, 0, 0, 0, 1 };
+	static const uint8_t rtp[] = { 0x80, 0x80, 0, 1, 0, 0, 0, 1 };
+	static const uint8_t nobody[] = { 0x80, 203, 0, 0, 0x80, 203, 0, 0 }; /* a BYE of nobody */
 	static const uint8_t unknown_after[] = { 0x80, 201, 0, 1, 0, 0, 0, 1, 0x80, 207, 0, 1, 1, 2, 3, 4 };
 	static const uint8_t padding_amid[] = { 0xa0, 201, 0, 2, 0, 0, 0, 1, 0, 0, 0, 4, 0x80, 207, 0, 0 };
 	struct oh_rtcp       out;
 
-	CHECK_INT(parse(&out, bye_first, sizeof(bye_first)), -EBADMSG);
+	CHECK_INT(parse(&out, none, sizeof(none)), -EBADMSG);
+	CHECK_INT(parse(&out, rtp, sizeof(rtp)), -EBADMSG);
+	CHECK_INT(parse(&out, nobody, sizeof(nobody)), -EBADMSG);
 	CHECK_INT(parse(&out, unknown_after, sizeof(unknown_after)), 0);
 	CHECK_INT(parse(&out, padding_amid, sizeof(padding_amid)), -EBADMSG);
 	CHECK_INT(parse(&out, padding_amid, 12), 0);
@@ -309,7 +335,8 @@ int main(void)
 	RUN(every_truncation_is_refused_or_ends_between_packets);
 	RUN(every_changed_byte_is_survived);
 	RUN(more_blocks_and_byes_than_are_kept_are_still_checked);
-	RUN(a_compound_packet_must_begin_with_a_report);
+	RUN(packets_of_reduced_size_are_taken_and_feedback_is_skipped);
+	RUN(what_begins_with_no_rtcp_type_is_refused);
 	RUN(a_source_is_valid_after_two_packets_in_sequence);
 	RUN(loss_is_counted_over_the_wrap_of_sequence_numbers);
 	RUN(packets_that_come_twice_make_the_loss_negative_and_no_fraction);

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -17,25 +18,28 @@ from offhook.agents.schema import find_agents, load_agent
 from offhook.agents.tools import Toolbox
 from offhook.calls import archive, conversation, voicemail
 from offhook.calls.call import Call
+from offhook.calls.channel import ChannelAdapter
 from offhook.calls.exchange import Employee, Exchange
 from offhook.calls.prompts import Prompts
 from offhook.calls.timeline import CallStarted, Timeline
 from offhook.calls.verbs import CallFacts, CallOver
 from offhook.console.app import make_app, serving
 from offhook.console.status import LiveCall, NodeState, NodeStatus, WorkerStatus
+from offhook.console.webdoor import RefusedCall, WebDoor
 from offhook.dialplan import Plan, load_plan, normal_number, run
 from offhook.dialplan.plan import Disclose, Say, Voicemail
 from offhook.media import MediaCore, MediaError
 from offhook.media import slots as media_slots
 from offhook.settings import Settings, TrunkSettings
-from offhook.sip import Cause, IncomingCall, Refusal, Refused, SipEndpoint, SipEvent, SipSettings, Trunk
+from offhook.sip import Cause, IncomingCall, Refusal, Refused, SipEndpoint, SipEvent, SipSettings, Srtp, Trunk
 from offhook.speech.contract import RATE_HZ
 from offhook.speech.slots import Segment as Rows
 from offhook.speech.stats import SchedulerStats
 from offhook.speech.workers import SpeechWorker
 from offhook.store import Store, StoreError
 from offhook.telemetry.logs import on_call
-from offhook.telemetry.metrics import Metrics, WorkerFigures
+from offhook.telemetry.metrics import CoreFigures, Metrics, WorkerFigures
+from offhook.webrtc import Certificate, DtlsIdentity
 from offhook.weights import cache
 
 log = structlog.get_logger("offhook.node")
@@ -105,6 +109,7 @@ class Node:
             media.host or sip.host,
             media.ports,
             media.advertise or sip.advertise or (sip.host if sip.host != "0.0.0.0" else None),
+            media.threads,
         )
         self._open.callback(core.close)
         segment = media_slots.create(settings.speech.slots)
@@ -133,6 +138,14 @@ class Node:
                     bind=(sip.host, sip.port),
                     advertise=sip.advertise,
                     transports=frozenset(sip.transports),
+                    tls_port=sip.tls_port,
+                    ws_port=sip.ws_port,
+                    wss_port=sip.wss_port,
+                    certificate=sip.certificate,
+                    key=sip.key,
+                    authorities=sip.authorities,
+                    ws_origins=tuple(sip.ws_origins),
+                    domain=sip.domain,
                     trunks=tuple(_trunk(trunk) for trunk in settings.trunks),
                 ),
                 self._on_sip,
@@ -143,13 +156,17 @@ class Node:
             metrics=self.metrics,
             folder=settings.calls_folder,
             no_media_s=settings.limits.no_media_s,
+            identity=DtlsIdentity(Certificate.make()),
         )
         loop.add_reader(core.fileno(), self.hall.on_media)
         self._open.callback(loop.remove_reader, core.fileno())
         await asyncio.gather(speech.start(), self._prepare_prompts())
 
-        app = make_app(self.status, store, self.metrics)
-        self.console = await self._open.enter_async_context(serving(app, settings.console.host, settings.console.port))
+        door = WebDoor(settings.web, self) if settings.takes_web_calls else None
+        app = make_app(self.status, store, self.metrics, door, settings.web.origins)
+        self.console = await self._open.enter_async_context(
+            serving(app, settings.console.host, settings.console.port, settings.console.tls)
+        )
         await self.hall.sip.start()
         self._open.push_async_callback(self.hall.sip.stop)
         expiry = asyncio.create_task(self._expire())
@@ -203,7 +220,7 @@ class Node:
     def status(self) -> NodeStatus:
         """How it is doing at this moment."""
         now, stats = datetime.now(UTC), self.hall.speech.stats
-        host, port = self.hall.sip.local
+        host, ports = self.hall.sip.local[0], self.hall.sip.ports
         return NodeStatus(
             version=version("offhook"),
             started_at=self.started_at,
@@ -231,7 +248,7 @@ class Node:
             plan=self.settings.dialplan,
             plan_sha=self.plan.sha256,
             numbers=tuple(self.plan.numbers),
-            sip=tuple(f"{transport} {host}:{port}" for transport in self.settings.sip.transports),
+            sip=tuple(f"{transport} {host}:{port}" for transport, port in ports.items()),
             recordings=self.settings.calls_folder,
         )
 
@@ -254,19 +271,22 @@ class Node:
             self.metrics.refused("unknown-number")
             event.session.reject(404)
             return
-        facts = CallFacts(
-            id=archive.new_call_id(),
-            caller="" if event.caller == "anonymous" else normal_number(event.caller),
-            dialled=dialled,
-            trunk=event.trunk,
-        )
+        caller = "" if event.caller == "anonymous" else normal_number(event.caller)
         try:
-            call, began = self._begin(event, facts)
+            self.take(lambda call_id: self.hall.incoming(event.session, call_id), caller, dialled, event.trunk)
+        except RefusedCall:
+            event.session.reject(503, headers=(("Retry-After", str(RETRY_AFTER_S)),))
+
+    def take(self, leg: Callable[[str], ChannelAdapter], caller: str, dialled: str, trunk: str) -> tuple[str, Timeline]:
+        """Begin a call, whatever network it came by, with the leg that is made for its id; its id and timeline. Raises
+        RefusedCall where there is no room for it, and what `leg` raises besides."""
+        facts = CallFacts(id=archive.new_call_id(), caller=caller, dialled=dialled, trunk=trunk)
+        try:
+            call, began = self._begin(leg(facts.id), facts)
         except (MediaError, archive.ArchiveError, StoreError, OSError) as error:
             log.error("call refused", call=facts.id, why=str(error))
             self.metrics.refused("no-resources")
-            event.session.reject(503, headers=(("Retry-After", str(RETRY_AFTER_S)),))
-            return
+            raise RefusedCall(str(error)) from error
         with on_call(facts.id):
             log.info("call came in", caller=facts.caller, dialled=facts.dialled, trunk=facts.trunk)
             task = asyncio.create_task(self._run(call), name=f"call {facts.id}")
@@ -274,9 +294,19 @@ class Node:
         self._idle.clear()
         self.metrics.call_started()
         self._mind_the_limit()
+        return facts.id, call.timeline
 
-    def _begin(self, event: IncomingCall, facts: CallFacts) -> tuple[Call, datetime]:
-        leg = self.hall.incoming(event.session, facts.id)
+    def refusal(self) -> str | None:
+        """Why no new call is taken now: `draining` or `full`; None: it is. For those that come in by the web; SIP's are
+        turned away by its endpoint."""
+        if self.state is not NodeState.READY:
+            return "draining"
+        return "full" if len(self._live) >= self.settings.limits.calls else None
+
+    def refused(self, why: str) -> None:
+        self.metrics.refused(why)
+
+    def _begin(self, leg: ChannelAdapter, facts: CallFacts) -> tuple[Call, datetime]:
         began = datetime.now(UTC)
         try:
             folder = archive.create(self.settings.calls_folder, facts.id, began)
@@ -371,6 +401,9 @@ class Node:
         """Once a second: the worker's figures, and the media core's with them."""
         counted = self.hall.core.counters()
         self.metrics.pacing(counted.pacing_p50_us / 1000, counted.pacing_p99_us / 1000, counted.pacing_max_us / 1000)
+        self.metrics.core(
+            CoreFigures(counted.kernel_drops, counted.disk_drops, counted.events_dropped, counted.ticks_overrun)
+        )
         self.metrics.worker(
             WorkerFigures(
                 restarts=stats.restarts,
@@ -429,6 +462,9 @@ def _trunk(settings: TrunkSettings) -> Trunk:
         realm=settings.realm,
         users={name: secret.get_secret_value() for name, secret in settings.users.items()},
         max_calls=settings.max_calls,
+        digest=tuple(name.upper() for name in settings.digest),
+        srtp=Srtp(settings.srtp),
+        codecs=tuple(name.upper() for name in settings.codecs) if settings.codecs else None,
     )
 
 

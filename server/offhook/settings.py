@@ -81,7 +81,16 @@ class TrunkSettings(_Section):
     realm: str | None = None
     """Where set, callers must authenticate by digest (RFC 7616) as one of `users`."""
     users: dict[str, Secret] = {}
+    """Who they are; with these a phone may also register, to be called as `sip:USER@` us."""
+    digest: Annotated[list[Literal["sha-256", "md5"]], Field(min_length=1)] = ["sha-256", "md5"]
+    """How they may prove it. Some phones (baresip before 2) give up where they are offered more than `md5`."""
     max_calls: int | None = None
+    srtp: Literal["never", "offered", "required"] = "offered"
+    """Encrypted audio. `offered`: wherever the caller offers it; to phones that we ring, where signalling is encrypted
+    too. `required`: no call without it."""
+    codecs: Annotated[list[Literal["opus", "pcmu", "pcma"]], Field(min_length=1)] | None = None
+    """What is taken and offered, best first. Where left out: all of them are taken, by the caller's own preference;
+    browsers are offered Opus first, telephones PCMU and PCMA."""
 
     @model_validator(mode="after")
     def _users_need_a_realm(self) -> TrunkSettings:
@@ -93,10 +102,31 @@ class TrunkSettings(_Section):
 class SipSettings(_Section):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 5060
-    """0 takes any free port."""
-    transports: list[Literal["udp", "tcp"]] = ["udp", "tcp"]
+    """Of UDP and TCP. 0 takes any free port, here and below."""
+    transports: list[Literal["udp", "tcp", "tls", "ws", "wss"]] = ["udp", "tcp"]
+    tls_port: Annotated[int, Field(ge=0, le=65535)] = 5061
+    ws_port: Annotated[int, Field(ge=0, le=65535)] = 5062
+    wss_port: Annotated[int, Field(ge=0, le=65535)] = 5063
+    certificate: Path | None = None
+    """PEM: our certificate for `tls` and `wss`, with those between it and its authority."""
+    key: Path | None = None
+    """PEM: its key, without a passphrase."""
+    authorities: Path | None = None
+    """PEM: certificates to trust in those whom we ring over TLS, besides those that this machine trusts."""
+    ws_origins: list[str] = []
+    """Pages that may connect by WebSocket, as `https://phones.example.com`; any, and softphones, where left out."""
+    domain: str | None = None
+    """What stands behind the @ of our users' addresses, besides our own address."""
     advertise: str | None = None
     """The address that callers reach us at, where that is not `host` (NAT, 0.0.0.0)."""
+
+    @model_validator(mode="after")
+    def _a_certificate_for_tls(self) -> SipSettings:
+        if {"tls", "wss"} & set(self.transports) and not (self.certificate and self.key):
+            raise ValueError(
+                "`tls` and `wss` need `certificate` and `key`, two PEM files; name both, or leave them out"
+            )
+        return self
 
 
 class MediaSettings(_Section):
@@ -105,6 +135,9 @@ class MediaSettings(_Section):
     ports: tuple[int, int] = (20000, 29999)
     advertise: str | None = None
     """As `sip.advertise`, for RTP; `sip.advertise` where left out."""
+
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    """Media threads. One carries thousands of legs; more where a machine has cores to spare for them."""
 
     @model_validator(mode="after")
     def _a_range(self) -> MediaSettings:
@@ -127,6 +160,60 @@ class SpeechSettings(_Section):
 class ConsoleSettings(_Section):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    certificate: Path | None = None
+    """PEM, with the chain behind it. Where given, the web side is https: browsers give a page from another machine the
+    microphone only so."""
+    key: Path | None = None
+    """PEM, its private key."""
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> ConsoleSettings:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("`certificate` and `key` belong together; give both or neither")
+        return self
+
+    @property
+    def tls(self) -> tuple[Path, Path] | None:
+        return None if self.certificate is None or self.key is None else (self.certificate, self.key)
+
+
+class IceServerSettings(_Section):
+    """A STUN or TURN server that pages are told of."""
+
+    urls: list[str]
+    """`stun:host:port`, `turn:host:port?transport=udp`, `turns:host:port`."""
+    username: str | None = None
+    credential: Secret | None = None
+    secret: Secret | None = None
+    """Instead of the two: what a TURN server shares with us, to make each visitor a credential that lasts a day
+    (coturn's `use-auth-secret`)."""
+
+    @model_validator(mode="after")
+    def _sensible(self) -> IceServerSettings:
+        wrong = [url for url in self.urls if url.partition(":")[0] not in ("stun", "stuns", "turn", "turns")]
+        if wrong or not self.urls:
+            raise ValueError(f"web.ice_servers: {wrong} is no STUN or TURN address such as turn:192.0.2.10:3478")
+        if self.secret is not None and (self.username or self.credential):
+            raise ValueError("web.ice_servers: give `secret`, or `username` and `credential`, not both")
+        if (self.username is None) != (self.credential is None):
+            raise ValueError("web.ice_servers: `username` and `credential` belong together; give both or neither")
+        return self
+
+
+class WebSettings(_Section):
+    """Calls from web pages. They come in by a trunk called `web`, and nobody is asked who they are."""
+
+    enabled: bool | None = None
+    """Where left out: only while the console listens on loopback, or a proxy on this machine stands before it."""
+    to: list[str] | None = None
+    """The numbers that pages may call; where left out, all that the dial plan answers on the trunk `web`."""
+    origins: list[str] = []
+    """Sites besides this server's own whose pages may call: `https://shop.example`."""
+    max_calls: Annotated[int, Field(ge=1)] | None = None
+    """Calls from pages at once; `limits.calls` holds for all."""
+    away_s: Annotated[float, Field(ge=0, le=3600)] = 15.0
+    """How long a call waits for a page that lost its network."""
+    ice_servers: list[IceServerSettings] = []
 
 
 class LimitSettings(_Section):
@@ -153,6 +240,7 @@ class Settings(_Section):
     media: MediaSettings = MediaSettings()
     speech: SpeechSettings = SpeechSettings()
     console: ConsoleSettings = ConsoleSettings()
+    web: WebSettings = WebSettings()
     limits: LimitSettings = LimitSettings()
 
     @model_validator(mode="before")
@@ -176,6 +264,18 @@ class Settings(_Section):
         if media in ANY_ADDRESS and (self.media.advertise or self.sip.advertise) is None:
             raise ValueError(f"media.host = {media!r} names no address: say in media.advertise where audio is to go")
         return self
+
+    @model_validator(mode="after")
+    def _web_is_a_trunk(self) -> Settings:
+        if any(trunk.name == "web" for trunk in self.trunks):
+            raise ValueError("trunks: `web` is the name of calls from web pages; call the trunk something else")
+        return self
+
+    @property
+    def takes_web_calls(self) -> bool:
+        if self.web.enabled is None:
+            return _is_loopback(self.console.host)
+        return self.web.enabled
 
     @property
     def database_url(self) -> str:
@@ -227,10 +327,23 @@ def _against(folder: Path, settings: Settings) -> Settings:
     def absolute(path: Path) -> Path:
         return folder / path.expanduser()
 
+    console = settings.console
+    if console.tls is not None:
+        certificate, key = (absolute(path) for path in console.tls)
+        console = console.model_copy(update={"certificate": certificate, "key": key})
+
     return settings.model_copy(
         update={
             "home": absolute(settings.home),
             "dialplan": absolute(settings.dialplan),
             "agents": [absolute(path) for path in settings.agents],
+            "console": console,
+            "sip": settings.sip.model_copy(
+                update={
+                    name: absolute(path)
+                    for name in ("certificate", "key", "authorities")
+                    if (path := getattr(settings.sip, name)) is not None
+                }
+            ),
         }
     )

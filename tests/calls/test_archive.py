@@ -38,10 +38,10 @@ def tone(samples: int, pitch_hz: float) -> np.ndarray:
     return (8_000 * np.sin(2 * np.pi * pitch_hz * np.arange(samples) / RATE_HZ)).astype(np.int16)
 
 
-def record(folder: CallFolder, caller: np.ndarray | None, agent: np.ndarray | None) -> None:
+def record(folder: CallFolder, caller: np.ndarray | None, agent: np.ndarray | None, rate_hz: int = RATE_HZ) -> None:
     for path, sound in ((folder.caller_wav, caller), (folder.agent_wav, agent)):
         if sound is not None:
-            soundfile.write(path, sound, RATE_HZ, subtype="PCM_16")
+            soundfile.write(path, sound, rate_hz, subtype="PCM_16")
 
 
 def begin(store: Store, folder: CallFolder, call_id: str) -> None:
@@ -113,6 +113,14 @@ def test_call_flac_has_the_caller_left_the_agent_right_and_the_longer_ones_lengt
     assert np.array_equal(sound[: len(agent), 1], agent)
     assert not sound[len(agent) :, 1].any()
     assert sorted(path.name for path in folder.path.iterdir()) == ["agent.wav", "call.flac", "caller.wav"]
+
+
+def test_call_flac_has_the_rate_of_its_tracks(calls: Path) -> None:
+    folder = archive.create(calls, "a", STARTED_AT)
+    record(folder, tone(4_000, 440), tone(3_000, 700), 16_000)
+    archive.make_flac(folder)
+    sound, rate_hz = soundfile.read(folder.call_flac, dtype="int16")
+    assert (rate_hz, sound.shape) == (16_000, (4_000, 2))
 
 
 def test_a_missing_track_is_silence(calls: Path) -> None:

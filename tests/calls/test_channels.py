@@ -1,4 +1,4 @@
-"""What every channel adapter must do, held here of SIP: its leg is rung by a real telephone over loopback."""
+"""What every channel adapter must do, held of SIP, rung by a telephone, and of the web, rung by a browser's peer."""
 
 from __future__ import annotations
 
@@ -8,117 +8,91 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from offhook.calls.caller import CallerError, Line, Phone
-from offhook.calls.channel import ChannelAdapter, ChannelGone, Gone, Held, LegEvent, Pressed, Resumed
-from offhook.calls.sipleg import SipLeg
-from offhook.media import MediaCore
-from offhook.sip import IncomingCall, SipEndpoint, SipEvent, SipSettings, Trunk
-
-LIMIT_S = 10.0
+from offhook.calls.channel import ChannelAdapter, ChannelGone, Gone, Held, Pressed, Resumed
+from tests.calls.channels import CHANNELS, LIMIT_S, Desk, Party, Refused, desk_of
 
 
-class Desk:
-    """Our end: makes a leg of each call that comes in, and keeps what its leg reports."""
-
-    def __init__(self, core: MediaCore) -> None:
-        self._core = core
-        self._legs: dict[object, SipLeg] = {}
-        self.came: asyncio.Queue[SipLeg] = asyncio.Queue()
-        self.events: asyncio.Queue[LegEvent] = asyncio.Queue()
-        self.sip = SipEndpoint(
-            SipSettings(bind=("127.0.0.1", 0), trunks=(Trunk("local", ("127.0.0.0/8",)),)), self._on_event
-        )
-
-    def uri(self) -> str:
-        host, port = self.sip.local
-        return f"sip:100@{host}:{port}"
-
-    async def reports(self, kind: type[LegEvent]) -> LegEvent:
-        event = await asyncio.wait_for(self.events.get(), LIMIT_S)
-        assert isinstance(event, kind), event
-        return event
-
-    def _on_event(self, event: SipEvent) -> None:
-        session = getattr(event, "session", None)
-        if isinstance(event, IncomingCall):
-            leg = self._legs[session] = SipLeg(event.session, self._core.open("leg"))
-            leg.listen(self.events.put_nowait)
-            self.came.put_nowait(leg)
-        elif session in self._legs:
-            self._legs[session].handle(event)
-
-
-@pytest.fixture
-async def desk() -> AsyncIterator[Desk]:
-    with MediaCore(ports=(26000, 27999)) as core:
-        made = Desk(core)
-        await made.sip.start()
+@pytest.fixture(params=CHANNELS)
+async def desk(request: pytest.FixtureRequest) -> AsyncIterator[Desk]:
+    async with desk_of(request.param) as made:
         yield made
-        await made.sip.stop()
-
-
-@pytest.fixture
-async def phone() -> AsyncIterator[Phone]:
-    async with Phone.plugged_in(ports=(28000, 29999)) as plugged_in:
-        yield plugged_in
 
 
 @contextlib.asynccontextmanager
-async def answered(desk: Desk, phone: Phone) -> AsyncIterator[tuple[ChannelAdapter, Line]]:
+async def answered(desk: Desk) -> AsyncIterator[tuple[ChannelAdapter, Party]]:
     async def answer() -> ChannelAdapter:
-        leg: ChannelAdapter = await desk.came.get()
+        leg = await desk.came.get()
         leg.ring()
         agreed = await leg.answer()
         assert (agreed.codec, agreed.packet_ms) == ("ulaw", 20)
         return leg
 
     answering = asyncio.create_task(answer())
-    async with phone.ring(desk.uri()) as line:
-        yield await asyncio.wait_for(answering, LIMIT_S), line
+    async with desk.party() as party:
+        await party.answered()
+        yield await asyncio.wait_for(answering, LIMIT_S), party
 
 
-async def test_a_party_that_hangs_up_is_gone(desk: Desk, phone: Phone) -> None:
-    async with answered(desk, phone) as (leg, _):
+async def test_a_party_that_hangs_up_is_gone(desk: Desk) -> None:
+    async with answered(desk) as (leg, party):
         assert leg.available
-    assert await desk.reports(Gone) == Gone("peer", "the peer hung up")
-    assert not leg.available
-    leg.close()
-    assert leg.port.closed
+        party.hang_up()
+        gone = await desk.reports(Gone)
+        assert isinstance(gone, Gone) and gone.by == "peer"
+        assert not leg.available
+        leg.close()
+        assert leg.port.closed
 
 
-async def test_hanging_up_reaches_the_party_and_is_told_once(desk: Desk, phone: Phone) -> None:
-    async with answered(desk, phone) as (leg, line):
+async def test_hanging_up_reaches_the_party_and_is_told_once(desk: Desk) -> None:
+    async with answered(desk) as (leg, party):
         leg.hang_up("enough")
         leg.hang_up("again")
-        await line.far_end_hangs_up(LIMIT_S)
-    assert await desk.reports(Gone) == Gone("us", "enough")
+        await party.hung_up_on()
+        assert await desk.reports(Gone) == Gone("us", "enough")
+        leg.close()
     assert desk.events.empty()
 
 
-async def test_hold_and_resume_are_told(desk: Desk, phone: Phone) -> None:
-    async with answered(desk, phone) as (_, line):
-        line.leg.session.reoffer(hold=True)
+async def test_hold_and_resume_are_told(desk: Desk) -> None:
+    async with answered(desk) as (_, party):
+        party.hold(True)
         await desk.reports(Held)
-        line.leg.session.reoffer(hold=False)
+        party.hold(False)
         await desk.reports(Resumed)
 
 
-async def test_keys_told_by_signalling_are_told(desk: Desk, phone: Phone) -> None:
-    async with answered(desk, phone) as (_, line):
-        line.leg.session.send_digit("7")
-        assert await desk.reports(Pressed) == Pressed("7", "info")
+async def test_keys_told_by_signalling_are_told(desk: Desk) -> None:
+    async with answered(desk) as (_, party):
+        party.press("7")
+        pressed = await desk.reports(Pressed)
+        assert isinstance(pressed, Pressed) and pressed.digits == "7"
 
 
-async def test_a_refusal_reaches_the_party(desk: Desk, phone: Phone) -> None:
+async def test_answering_twice_is_answering_once(desk: Desk) -> None:
+    async with answered(desk) as (leg, _):
+        assert (await leg.answer()).codec == "ulaw"
+
+
+async def test_a_refusal_reaches_the_party(desk: Desk) -> None:
     async def refuse() -> None:
-        leg: ChannelAdapter = await desk.came.get()
+        leg = await desk.came.get()
         leg.reject(486, "Busy Here")
         assert not leg.available
         with pytest.raises(ChannelGone):
             await leg.answer()
+        leg.close()
 
     refusing = asyncio.create_task(refuse())
-    with pytest.raises(CallerError, match="486"):
-        async with phone.ring(desk.uri()):
-            pass
+    async with desk.party() as party:
+        with pytest.raises(Refused, match=r"(?i)busy"):
+            await party.answered()
     await refusing
+
+
+async def test_a_leg_that_is_over_cannot_be_answered(desk: Desk) -> None:
+    async with answered(desk) as (leg, party):
+        party.hang_up()
+        await desk.reports(Gone)
+        with pytest.raises(ChannelGone):
+            await leg.answer()

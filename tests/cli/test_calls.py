@@ -16,6 +16,7 @@ import typer
 from typer.testing import CliRunner
 
 from offhook.calls import archive
+from offhook.calls.timeline import LineMeasured
 from offhook.cli import SUBCOMMANDS, app_for, shown
 from offhook.console.app import make_app, serving
 from offhook.console.status import LiveCall, NodeState, NodeStatus, WorkerStatus
@@ -152,6 +153,21 @@ def test_show_of_a_live_call_says_so(home: Home) -> None:
     status, said = offhook("calls", "show", "k3fwq2")
     assert status == 0
     assert "ended     not yet\n" in said and said.endswith("agent   Hello, this is the order desk.\n")
+
+
+def test_show_says_how_well_each_side_was_heard_and_when_it_was_bad(home: Home) -> None:
+    folder = home.begin("k3fwq2")
+    heard = LineMeasured("caller", "in", 5_000, 40.0, 2.1, 0.06, 1.0, late=0.02, burst_ms=180.0)
+    heard_us = LineMeasured("caller", "out", 5_000, 91.0, 4.4, 0.0, 2.0, mos_cq=4.2, rtt_ms=61.0)
+    write(folder.timeline, [*ORDER_CALL[:17], (9_000, heard), (9_000, heard_us)])
+    status, said = offhook("calls", "show", "k3fwq2")
+    assert status == 0
+    assert "line      caller, heard by us: MOS 2.1 (worst 2.1), 8.0 % lost, jitter 1.0 ms\n" in said
+    assert "line      us, heard by caller: MOS 4.2 (worst 4.2), 0.0 % lost, jitter 2.0 ms, round trip 61 ms\n" in said
+    assert (
+        "bad       The line was bad from 0:04.0 to 0:09.0, we heard the caller badly: MOS 2.1, 8 % lost in bursts.\n"
+        in said
+    )
 
 
 def test_explain_prints_a_sentence_a_line(home: Home) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,11 +15,14 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from offhook.calls import archive
+from offhook.cli.consoles import Console
 from offhook.console.app import ConsoleError, make_app, serving
 from offhook.console.status import LiveCall, NodeState, NodeStatus, WorkerStatus
+from offhook.settings import ConsoleSettings
 from offhook.store import Store
 from offhook.telemetry.metrics import Metrics
 from tests.calls.written import ORDER_CALL, PLAN, write
+from tests.sip.certificates import self_signed
 
 STARTED_AT = datetime(2026, 5, 1, 9, 0, tzinfo=UTC)
 
@@ -175,3 +179,27 @@ async def test_a_client_that_holds_on_does_not_hold_up_the_end(node: Node) -> No
     async with asyncio.timeout(5):
         assert await reader.read() in (b"",) or reader.at_eof()
     writer.close()
+
+
+async def test_with_a_certificate_it_is_https(node: Node, tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path, "127.0.0.1")
+    app = make_app(lambda: node.status, node.store)
+    async with serving(app, "127.0.0.1", 0, (certificate, key)) as url:
+        assert url.startswith("https://127.0.0.1:")
+        context = ssl.create_default_context(cafile=certificate)
+        async with httpx.AsyncClient(verify=context) as client:
+            assert (await client.get(f"{url}/healthz")).text == "ready\n"
+        asked = Console.of(ConsoleSettings(port=int(url.rsplit(":", 1)[1]), certificate=certificate, key=key))
+        assert await asyncio.to_thread(asked.get, "/healthz", 5.0) == b"ready\n"
+        (tmp_path / "other").mkdir()
+        stranger = Console(asked.url, self_signed(tmp_path / "other", "127.0.0.1")[0])
+        with pytest.raises(OSError, match="certificate"):
+            await asyncio.to_thread(stranger.get, "/healthz", 5.0)
+
+
+async def test_a_certificate_that_cannot_be_used_is_named_in_a_sentence(node: Node, tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path, "127.0.0.1")
+    for pair in ((key, certificate), (tmp_path / "none.pem", key)):
+        with pytest.raises(ConsoleError, match=r"cannot serve https with .*console\.certificate"):
+            async with serving(make_app(lambda: node.status, node.store), "127.0.0.1", 0, pair):
+                pass

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from offhook.media import Heard, MediaCore, MediaError, Port, RecordClosed, Remote, SlotSegment, slots
+from offhook.media import HeardBy, MediaCore, MediaError, Port, RecordClosed, Remote, SlotSegment, slots
 from offhook.media.port import Codec
 from offhook.speech.slots import Segment
 from tests.media.telephone import Ears, Pcm, Worker, tone, track, until
@@ -133,7 +133,7 @@ def test_who_listens_in_hears_all_and_is_heard_by_nobody(core: MediaCore, house:
     room = core.room()
     room.enter(caller.port)
     room.enter(human.port)
-    room.enter(boss.port, Heard.BY_NOBODY)
+    room.enter(boss.port, HeardBy.NOBODY)
     house.go_on(1_200)
     house.stop()
     assert boss.strength(caller) > LOUD
@@ -150,12 +150,12 @@ def test_a_whisper_reaches_one_party_and_barging_in_all(core: MediaCore, house: 
     room = core.room()
     for party in (caller, human):
         room.enter(party.port)
-    room.enter(boss.port, Heard.BY_LINE, human.port)
+    room.enter(boss.port, HeardBy.LINE, human.port)
     house.go_on(1_000)
     whispered = [int(party.port.clock_ms * RATE_HZ / 1000) for party in (caller, human)]
-    room.heard(boss.port, Heard.BY_ALL)
+    room.heard(boss.port, HeardBy.ALL)
     house.go_on(1_000)
-    room.heard(boss.port, Heard.BY_NOBODY)
+    room.heard(boss.port, HeardBy.NOBODY)
     house.go_on(600)
     house.stop()
     part = 300 * RATE_HZ // 1000
@@ -173,7 +173,7 @@ def test_an_agent_is_a_party_and_can_be_whispered_to(core: MediaCore, house: Hou
     room = core.room()
     for party in (caller, human):
         room.enter(party.port)
-    room.enter(boss.port, Heard.BY_AGENT, caller.port)
+    room.enter(boss.port, HeardBy.AGENT, caller.port)
     house.go_on(1_500)
     heard = agent.voice.heard()[-6_400:]
     house.stop()
@@ -213,9 +213,9 @@ def test_coming_going_and_switching_do_not_click(core: MediaCore, house: House) 
     for _ in range(5):
         room.enter(boss.port)
         house.go_on(77)
-        room.heard(boss.port, Heard.BY_NOBODY)
+        room.heard(boss.port, HeardBy.NOBODY)
         house.go_on(33)
-        room.heard(boss.port, Heard.BY_ALL)
+        room.heard(boss.port, HeardBy.ALL)
         house.go_on(61)
         room.leave(boss.port)
         house.go_on(53)
@@ -241,7 +241,7 @@ def test_a_room_may_lose_anyone_at_any_moment(core: MediaCore, house: House) -> 
     house.go_on(600)
     room.leave(caller.port)
     with pytest.raises(MediaError, match="in no room"):
-        room.heard(boss.port, Heard.BY_ALL)
+        room.heard(boss.port, HeardBy.ALL)
     house.go_on(200)
     house.stop()
     heard = track(caller.heard)
@@ -261,7 +261,7 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(core: MediaCore) -> None:
     with pytest.raises(MediaError, match="16 voices"):
         room.enter(ports[16])
     with pytest.raises(MediaError, match="say by whom"):
-        room.heard(ports[0], Heard.BY_LINE)
+        room.heard(ports[0], HeardBy.LINE)
     room.leave(ports[3])
     room.enter(ports[16])
-    room.enter(ports[16], Heard.BY_NOBODY)  # twice is a change of mind
+    room.enter(ports[16], HeardBy.NOBODY)  # twice is a change of mind

@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,10 @@ MODULES = Path("/usr/lib/baresip/modules")
 CONFIG = """\
 poll_method epoll
 sip_listen 127.0.0.1:{sip}
-module_path {modules}
+{authority}module_path {modules}
 module g711.so
 module aufile.so
-module_app account.so
+{more}module_app account.so
 module_app menu.so
 module_app ctrl_tcp.so
 ctrl_tcp_listen 127.0.0.1:{control}
@@ -28,6 +29,7 @@ audio_source aufile,{source}
 audio_player aufile,{heard}
 audio_alert aufile,{heard}
 audio_path {folder}
+snd_path {folder}
 rtp_ports 38000-38990
 call_local_timeout 60
 call_max_calls 2
@@ -37,7 +39,19 @@ call_max_calls 2
 class Baresip:
     """One telephone. `source` is what it says from the moment a call is answered on, `heard` what it hears."""
 
-    def __init__(self, folder: Path, user: str, source: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        user: str,
+        source: Path,
+        account: str = ";regint=0",
+        codec: str = "PCMU/8000/1",
+        modules: Sequence[str] = (),
+        authority: Path | None = None,
+        port: int | None = None,
+    ) -> None:
+        """`account` is what stands behind its address; with `port`, its server is there, over TLS, and proven by a
+        certificate of `authority`."""
         self.heard = folder / "heard.wav"
         self.log = folder / "baresip.log"
         self._control = free_port(socket.SOCK_STREAM)
@@ -49,9 +63,12 @@ class Baresip:
                 source=source,
                 heard=self.heard,
                 folder=folder,
+                authority=f"sip_cafile {authority}\n" if authority is not None else "",
+                more="".join(f"module {name}.so\n" for name in modules),
             )
         )
-        (folder / "accounts").write_text(f"<sip:{user}@127.0.0.1>;regint=0;audio_codecs=PCMU/8000/1\n")
+        host = "127.0.0.1" if port is None else f"127.0.0.1:{port};transport=tls"
+        (folder / "accounts").write_text(f"<sip:{user}@{host}>{account};audio_codecs={codec}\n")
         (folder / "contacts").write_text("")
         with self.log.open("w") as log:
             self.process = subprocess.Popen(["baresip", "-f", folder], stdout=log, stderr=log, stdin=subprocess.DEVNULL)

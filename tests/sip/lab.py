@@ -10,11 +10,11 @@ from offhook.sip.events import IncomingCall, SipEvent
 from offhook.sip.grammar import Malformed
 from offhook.sip.incoming import IncomingSession
 from offhook.sip.message import Headers, Request, Response, parse
-from offhook.sip.sdp import LocalMedia
+from offhook.sip.offeranswer import LocalMedia
 from offhook.sip.settings import SipSettings
-from offhook.sip.transaction import Flow
+from offhook.sip.transaction import Flow, Source
 from offhook.sip.trunk import Trunk
-from offhook.sip.useragent import Source, UserAgent
+from offhook.sip.useragent import UserAgent
 
 PEER = Source("udp", "192.0.2.10", 5060)
 OURS = LocalMedia("198.51.100.1", 20_000)

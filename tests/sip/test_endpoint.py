@@ -159,10 +159,9 @@ async def test_a_stranger_gets_silence_over_udp_and_a_closed_connection_over_tcp
             assert (await server.next(Refused)).cause is Cause.UNKNOWN_SOURCE
             with pytest.raises(BlockingIOError):
                 stranger.recv(1)
-        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+            reader, _ = await asyncio.open_connection("127.0.0.1", server.port)
             await reader.readexactly(1)
-        writer.close()
 
 
 async def test_a_stream_brings_pings_two_requests_in_one_piece_and_one_in_many() -> None:
@@ -240,4 +239,6 @@ def test_settings_that_cannot_work_are_refused_with_a_sentence() -> None:
     with pytest.raises(ValueError, match="trunk 'pbx'"):
         SipEndpoint(SipSettings(trunks=(Trunk("pbx", ("example.com",)),)), lambda event: None)
     with pytest.raises(ValueError, match="transports"):
-        SipEndpoint(SipSettings(transports=frozenset({"tls"})), lambda event: None)
+        SipEndpoint(SipSettings(transports=frozenset({"sctp"})), lambda event: None)
+    with pytest.raises(ValueError, match="certificate"):
+        SipEndpoint(SipSettings(transports=frozenset({"wss"})), lambda event: None)

@@ -20,7 +20,7 @@ from offhook.sip import (
     Trunk,
 )
 from offhook.sip.message import Request, Response
-from offhook.sip.useragent import Source
+from offhook.sip.transaction import Source
 from tests.sip.lab import OURS, PEER, SDP, Caller, Lab, standing_call
 
 

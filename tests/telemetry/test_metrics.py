@@ -97,6 +97,10 @@ def test_a_ports_counters_are_added_up_by_their_names() -> None:
         replayed=9,
         handed_up=10,
         handed_up_dropped=11,
+        rtcp_in=10,
+        rtcp_dropped=0,
+        mos_lq=4.4,
+        mos_cq=4.3,
     )
     metrics.packets(packet_figures(asdict(counters)))
     metrics.packets(packet_figures(asdict(counters)))

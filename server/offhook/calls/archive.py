@@ -28,7 +28,7 @@ from offhook.calls.timeline import CallEnded, Entry, RecordingEnded, RecordingSt
 from offhook.store import CallRecord, CallState, Ending, Store
 
 BLOCK_SAMPLES = 65_536
-"""Read and encoded at a time: eight seconds at 8 kHz."""
+"""Read and encoded at a time: eight seconds at 8 kHz, four at 16."""
 
 MAX_CHUNKS = 32
 """Parts of a WAV file looked through for its sound."""

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import structlog
 
 from offhook.calls.channel import ChannelGone, Gone, LegEvent
+from offhook.calls.linewatch import LineWatch
 from offhook.calls.sipleg import SipLeg
 from offhook.calls.timeline import DialAnswered, DialEnded, DialStarted
 from offhook.calls.verbs import CallOver, DialExit
@@ -42,10 +43,12 @@ async def _connected(call: Call, uri: str, ring_s: float, limit_s: float | None)
     # Whatever the caller is called: a name that is no user part as it stands must not keep them from a person.
     caller = f"sip:{quote(call.facts.caller or 'anonymous', safe=USER_CHARACTERS)}@{host}:{port}"
     try:
-        leg = call.hall.outgoing(uri, caller, call.facts.id)
+        leg = call.hall.outgoing(uri, caller, call.facts.id, beside=call.leg.port)
     except (MediaError, ValueError) as error:
         log.error("dial failed", target=uri, why=str(error))
         return DialExit("failed", str(error))
+    line = LineWatch(uri, call.facts.trunk, call.timeline, call.hall.metrics)
+    call.hall.watch(leg.port, line.on_media)
     try:
         refused = await _rung(call, leg, ring_s)
         if refused is not None:
@@ -60,6 +63,7 @@ async def _connected(call: Call, uri: str, ring_s: float, limit_s: float | None)
         if not call.leg.port.closed:
             call.leg.port.unbridge()
         call.hall.forget(leg)
+        line.over()
 
 
 async def _rung(call: Call, leg: SipLeg, ring_s: float) -> DialExit | None:

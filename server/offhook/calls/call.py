@@ -17,6 +17,7 @@ import structlog
 from offhook.calls import bridging, conversation, voicemail
 from offhook.calls.channel import ChannelAdapter, ChannelGone, Gone, Held, LegEvent, Moved, Pressed, Resumed
 from offhook.calls.exchange import Exchange
+from offhook.calls.linewatch import LineWatch
 from offhook.calls.timeline import (
     CallAnswered,
     CallEnded,
@@ -44,6 +45,7 @@ from offhook.media import (
     MediaError,
     MediaEvent,
     PromptDone,
+    Quality,
     RecordClosed,
     RecordFailed,
     RecordResumed,
@@ -98,6 +100,7 @@ class Call:
         self._silence: asyncio.TimerHandle | None = None
         self._recording = False
         self._by_server = False
+        self._line = LineWatch("caller", facts.trunk, timeline, hall.metrics)
         self._leaving = False  # goodbye is being said: the plan may begin nothing more
         leg.listen(self._on_leg)
         hall.watch(leg.port, self._on_media)
@@ -247,6 +250,7 @@ class Call:
                 self._record_failed("the disk did not finish the tracks in time", port.clock_ms)
         counters = dataclasses.asdict(port.counters())
         self.timeline.append(MediaCounted(counters))
+        self._line.over()
         self.hall.metrics.packets(packet_figures(counters))
         self.ended_by = "server" if self._by_server else PARTY.get(gone.by, gone.by)
         self.timeline.append(CallEnded(self.ended_by, gone.cause))
@@ -314,6 +318,8 @@ class Call:
                 self.timeline.append(TalkBegan() if began else TalkEnded(), at)
                 if self.on_talk is not None:
                     self.on_talk(began, at)
+            case Quality(clock_ms=at):
+                self._line.on_quality(event, at)
             case Digit(digit=digit, clock_ms=at):
                 self._pressed(digit, "rfc4733", at)
             case PacketsStarted(address=address, clock_ms=at):

@@ -21,10 +21,10 @@ import numpy.typing as npt
 import soundfile
 
 from offhook.calls.channel import ChannelGone, Gone, LegEvent
-from offhook.calls.sipleg import SipLeg, local_media
+from offhook.calls.sipleg import SipLeg
 from offhook.media import DigitsSent, MediaCore, MediaError, MediaEvent, PromptDone
 from offhook.media import slots as media_slots
-from offhook.sip import Credentials, SipEndpoint, SipEvent, SipSettings
+from offhook.sip import Credentials, SipEndpoint, SipEvent, SipSettings, Terms
 from offhook.speech.contract import RATE_HZ
 from offhook.speech.slots import RING_SAMPLES, Segment
 
@@ -133,9 +133,10 @@ class Script:
 class Phone:
     """One telephone with room for several calls at once. Make it with `Phone.plugged_in`."""
 
-    def __init__(self, core: MediaCore, segment: media_slots.SlotSegment, name: str) -> None:
+    def __init__(self, core: MediaCore, segment: media_slots.SlotSegment, name: str, terms: Terms) -> None:
         self.core = core
         self.name = name
+        self.terms = terms
         self.mapped = core.attach(segment)
         self.rows = Segment(segment.fd)
         self.free = list(range(segment.slots))
@@ -152,14 +153,17 @@ class Phone:
         ports: tuple[int, int] = (30000, 39999),
         transport: str = "udp",
         name: str = "caller",
+        terms: Terms = Terms(),  # noqa: B008  it never changes
+        authorities: Path | None = None,
     ) -> AsyncIterator[Phone]:
         """A telephone on `host` for `lines` calls at once, unplugged when the block is left. `name` is the user part
-        of the address it calls from."""
+        of the address it calls from, `terms` are its codecs and whether it encrypts its audio; over `tls` it believes
+        those in `authorities`, a PEM file, besides whom this machine trusts."""
         loop = asyncio.get_running_loop()
         with MediaCore(host, ports) as core, contextlib.closing(media_slots.create(lines)) as segment:
-            phone = cls(core, segment, name)
+            phone = cls(core, segment, name, terms)
             phone.sip = SipEndpoint(
-                SipSettings(bind=(host, 0), advertise=None, transports=frozenset({transport}), trunks=()),
+                SipSettings(bind=(host, 0), transports=frozenset({transport}), authorities=authorities),
                 phone._on_sip,
             )
             await phone.sip.start()
@@ -182,7 +186,9 @@ class Phone:
         port = self.core.open(uri)
         try:
             host, own = self.sip.local
-            session = self.sip.call(uri, local_media(port), caller=f"sip:{self.name}@{host}:{own}", auth=credentials)
+            media = self.terms.offer(*port.address)
+            session = self.sip.call(uri, media, caller=f"sip:{self.name}@{host}:{own}", auth=credentials)
+            session.terms = self.terms
         except ValueError as error:
             self.free.append(row)
             port.close()

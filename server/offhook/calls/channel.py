@@ -1,7 +1,8 @@
 """ChannelAdapter: what a leg must be able to do to join a call, whatever network it came by.
 
-SIP is one (`sipleg`); a new channel is one file that passes what `tests/calls/test_channels.py` holds of SIP. Audio is
-the port's business and never passes here; what happens on a leg reaches its call as one of the facts below.
+SIP is one (`sipleg`), a browser another (`webleg`); a new channel is one file that passes what
+`tests/calls/test_channels.py` holds of them. Audio is the port's business and never passes here; what happens on a leg
+reaches its call as one of the facts below.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Pressed:
-    """The party pressed keys; `via` is `info` (keys in RTP are the port's to tell)."""
+    """The party pressed keys; `via` is `info` or `page` (keys in RTP are the port's to tell)."""
 
     digits: str
     via: str

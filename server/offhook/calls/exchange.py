@@ -6,20 +6,23 @@ Media events name a port, SIP events a session; here each finds its way. Nothing
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from offhook.agents.job import Agent
 from offhook.agents.tools import Toolbox
 from offhook.calls.channel import ChannelAdapter
 from offhook.calls.prompts import Prompts
-from offhook.calls.sipleg import SipLeg, local_media
+from offhook.calls.secureline import SecureLine
+from offhook.calls.sipleg import SipLeg
+from offhook.calls.webleg import WebLeg
 from offhook.media import MediaCore, MediaEvent, Port, Segment
 from offhook.sip import Session, SipEndpoint, SipEvent
 from offhook.speech.slots import Segment as Rows
 from offhook.speech.workers import SpeechWorker
 from offhook.store import Store
 from offhook.telemetry.metrics import Metrics
+from offhook.webrtc import DtlsIdentity
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +52,22 @@ class Exchange:
     """Where calls are kept."""
     no_media_s: float
     """How long a call may go on without a packet from the caller."""
+    identity: DtlsIdentity
+    """Who this server is to those that speak DTLS."""
     _ports: dict[int, Callable[[MediaEvent], None]] = field(default_factory=dict)
     _legs: dict[Session, SipLeg] = field(default_factory=dict)
+    _agents: dict[int, SipLeg | WebLeg] = field(default_factory=dict)
+    """By port, the legs whose far end may speak ICE and DTLS."""
 
     def on_media(self) -> None:
         """Hand out what the media core reports; for `loop.add_reader(core.fileno(), ...)`."""
         for event in self.core.events():
             if (handler := self._ports.get(event.port)) is not None:
                 handler(event)
+        for datagram in self.core.datagrams():
+            leg = self._agents.get(datagram.port)
+            if leg is not None and leg.line is not None:
+                leg.line.receive(datagram)
 
     def on_sip(self, event: SipEvent) -> bool:
         """Hand an event to the leg whose session it is of; False where there is none."""
@@ -75,16 +86,33 @@ class Exchange:
         """The leg of a call that came in. Raises MediaError where no port is free."""
         return self._leg(session, self.core.open(label))
 
-    def outgoing(self, uri: str, caller: str, label: str) -> SipLeg:
-        """Ring `uri` on behalf of `caller` (a SIP URI). Raises MediaError where no port is free, ValueError where the
-        URI is none."""
-        port = self.core.open(label)
+    def outgoing(self, uri: str, caller: str, label: str, beside: Port) -> SipLeg:
+        """Ring `uri` on behalf of `caller` (a SIP URI), to be connected with the party at `beside`. Raises MediaError
+        where no port is free, ValueError where the URI is none."""
+        port, line = self.core.open(label, beside), None
         try:
-            session = self.sip.call(uri, local_media(port), caller=caller)
+            terms = self.sip.terms(uri)
+            media = terms.offer(*port.address)
+            if terms.web:
+                line = SecureLine(port, self.identity)
+                media = replace(media, dtls=line.local())
+            session = self.sip.call(uri, media, caller=caller)
         except ValueError:
             port.close()
             raise
-        return self._leg(session, port)
+        return self._leg(session, port, line)
+
+    def web(self, offer: str, label: str, away_s: float) -> WebLeg:
+        """The leg of a browser that offers a call. Raises MediaError where no port is free, NotAcceptable where the
+        offer cannot be answered."""
+        port = self.core.open(label)
+        try:
+            leg = WebLeg(offer, port, self.identity, away_s)
+        except BaseException:
+            port.close()
+            raise
+        self._agents[port.number] = leg
+        return leg
 
     def forget(self, leg: ChannelAdapter) -> None:
         """The leg is over: close it and hear nothing more of it."""
@@ -92,8 +120,9 @@ class Exchange:
         if isinstance(leg, SipLeg):
             self._legs.pop(leg.session, None)
         self._ports.pop(leg.port.number, None)
+        self._agents.pop(leg.port.number, None)
 
-    def _leg(self, session: Session, port: Port) -> SipLeg:
-        leg = SipLeg(session, port)
-        self._legs[session] = leg
+    def _leg(self, session: Session, port: Port, line: SecureLine | None = None) -> SipLeg:
+        leg = SipLeg(session, port, self.identity, line)
+        self._legs[session] = self._agents[port.number] = leg
         return leg

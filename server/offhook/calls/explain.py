@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 
 from offhook.calls.folds import in_order
+from offhook.calls.lines import Line, bad_lines
 from offhook.calls.timeline import (
     AgentJoined,
     AgentLeft,
@@ -48,6 +49,9 @@ from offhook.calls.timeline import (
 )
 from offhook.speech.contract import Json
 
+SLOW_MS = 300.0
+"""A round trip that is worth a word: above half of it people begin to talk into each other (ITU-T G.114)."""
+
 MAX_VALUE = 200
 """Characters shown of a value that a tool or an agent gave."""
 
@@ -58,11 +62,22 @@ ENDERS = {"caller": "the caller", "us": "the dial plan", "server": "the server, 
 
 def explain(entries: Iterable[Entry]) -> list[str]:
     """The call in sentences, each after its time: `0:04.2  ...`."""
-    return [
-        f"{clock(entry.t)}  {sentence}"
-        for entry in in_order(entries)
-        if (sentence := sentence_of(entry.event, entry.t))
-    ]
+    written = list(entries)
+    said = [(entry.t, sentence) for entry in in_order(written) if (sentence := sentence_of(entry.event, entry.t))]
+    said += [(line.start_ms, of_a_bad_line(line)) for line in bad_lines(written)]
+    return [f"{clock(t)}  {sentence}" for t, sentence in sorted(said, key=lambda one: one[0])]
+
+
+def of_a_bad_line(line: Line) -> str:
+    """From when to when a line was bad, for whom, and why as far as that was measured."""
+    who = "the caller" if line.party == "caller" else line.party
+    ear = f"we heard {who} badly" if line.direction == "in" else f"{who} heard us badly"
+    why = [f"MOS {line.mos:.1f}"]
+    if line.lost >= 0.005:
+        why.append(f"{line.lost * 100:.0f} % lost{' in bursts' if line.bursts else ''}")
+    if line.rtt_ms is not None and line.rtt_ms >= SLOW_MS:
+        why.append(f"{line.rtt_ms:.0f} ms there and back")
+    return f"The line was bad from {clock(line.start_ms)} to {clock(line.end_ms)}, {ear}: {', '.join(why)}."
 
 
 def clock(t_ms: float) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TypeVar
 
+from offhook.calls.lines import Line, bad_lines, lines
 from offhook.calls.timeline import (
     AgentJoined,
     CallAnswered,
@@ -128,6 +129,10 @@ class Summary:
     """How long the audio is kept, as the call's last recording had it."""
     media: Mapping[str, float] = field(default_factory=dict)
     """What the port counted, as far as it is figures."""
+    lines: tuple[Line, ...] = ()
+    """How well each direction of each leg was heard, as far as it was measured."""
+    bad: tuple[Line, ...] = ()
+    """The stretches in which one was bad."""
 
     @property
     def answered(self) -> bool:
@@ -195,6 +200,8 @@ def summary(entries: Iterable[Entry]) -> Summary:
             for name, value in (counted.counters.items() if counted else ())
             if isinstance(value, int | float) and not isinstance(value, bool)
         },
+        lines=tuple(lines(ordered)),
+        bad=tuple(bad_lines(ordered)),
     )
 
 

@@ -99,6 +99,33 @@ class MediaBack(Happening):
 
 
 @dataclass(frozen=True, slots=True)
+class LineMeasured(Happening):
+    """How well one direction of a leg was heard over the `over_ms` up to `t`; about every five seconds.
+
+    `party` is `caller`, or whom we dialled. `direction` is `in` for what we heard of the party, `out` for what it
+    reports hearing of us. R and MOS are of the E-model (ITU-T G.107), `mos_cq` where the round trip is known. Of late
+    packets and bursts the far end tells by RTCP XR alone, and of its whole time; `said_mos` is its own reckoning."""
+
+    kind: ClassVar[str] = "line.measured"
+    party: str
+    direction: str
+    over_ms: float
+    r: float
+    mos_lq: float
+    lost: float
+    """0..1 of the packets never came; `late`: came too late to be heard."""
+    jitter_ms: float
+    mos_cq: float | None = None
+    late: float | None = None
+    burst_ms: float | None = None
+    """Mean length of bursts of loss (RFC 3611); 0: there was none."""
+    rtt_ms: float | None = None
+    delay_ms: float | None = None
+    """How long a packet on time waited before it was heard here."""
+    said_mos: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CallEnded(Happening):
     """`by`: `caller`, `us`, `server` (drained), `cut` (found after the server died). `cause` in a few words."""
 
@@ -351,7 +378,7 @@ class Memo(Happening):
 
 @dataclass(frozen=True, slots=True)
 class KeyPressed(Happening):
-    """`via` is `rfc4733` or `info`."""
+    """`via` is `rfc4733`, `info` or `page`."""
 
     kind: ClassVar[str] = "key"
     digit: str

@@ -6,6 +6,7 @@ The message is a stretch of the caller's track; when the call is over the archiv
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,8 @@ from offhook.calls.verbs import CallOver, VoicemailExit
 if TYPE_CHECKING:
     from offhook.calls.call import Call
 
-TRACK_RATE_HZ = 8_000
+HEADER_BYTES = 44
+"""Of a track, before its first sample (oh_track.h)."""
 SILENCE_S = 5.0
 """A caller who has said nothing for so long is done."""
 FIRST_WORD_S = 10.0
@@ -61,15 +63,15 @@ async def _listen(call: Call, pressed: asyncio.Event, began_ms: float, max_s: fl
         except TimeoutError:
             pass
         so_far_s = (call.leg.port.clock_ms - began_ms) / 1000
-        if so_far_s <= SILENCE_S or _spoken(track, SILENCE_S):
+        if so_far_s <= SILENCE_S or spoken(track, SILENCE_S):
             continue
-        if so_far_s > FIRST_WORD_S or _spoken(track, so_far_s):
+        if so_far_s > FIRST_WORD_S or spoken(track, so_far_s):
             return
 
 
 def _left(call: Call, began_ms: float) -> VoicemailExit:
     length_ms = call.leg.port.clock_ms - began_ms
-    if length_ms < SHORTEST_S * 1000 or not _spoken(call.folder / "caller.wav", length_ms / 1000 + LOOK_S):
+    if length_ms < SHORTEST_S * 1000 or not spoken(call.folder / "caller.wav", length_ms / 1000 + LOOK_S):
         return "empty"
     number = sum(1 for _ in call.timeline.of(VoicemailLeft)) + 1
     call.timeline.append(VoicemailLeft(f"voicemail-{number}.wav", round(length_ms, 1)))
@@ -83,27 +85,30 @@ def cut_messages(folder: Path, entries: Iterable[Entry]) -> list[str]:
     for entry in entries:
         if not isinstance(entry.event, VoicemailLeft):
             continue
-        begin = max(0, int((entry.t - entry.event.length_ms) * TRACK_RATE_HZ / 1000))
-        samples = int(entry.event.length_ms * TRACK_RATE_HZ / 1000)
         path = folder / entry.event.file
         try:
-            pcm, rate_hz = soundfile.read(folder / "caller.wav", frames=samples, start=begin, dtype="int16")
-            soundfile.write(path, pcm, rate_hz, subtype="PCM_16")
+            with soundfile.SoundFile(folder / "caller.wav") as track:
+                begin = int((entry.t - entry.event.length_ms) * track.samplerate / 1000)
+                track.seek(max(0, begin))
+                pcm = track.read(int(entry.event.length_ms * track.samplerate / 1000), dtype="int16")
+                soundfile.write(path, pcm, track.samplerate, subtype="PCM_16")
         except (OSError, soundfile.SoundFileError) as error:
             path.unlink(missing_ok=True)
             faults.append(f"{path}: the message cannot be cut out ({error}); it is in caller.wav")
     return faults
 
 
-def _spoken(track: Path, seconds: float) -> bool:
+def spoken(track: Path, seconds: float) -> bool:
     """Whether the last `seconds` of a track being written hold anything but silence. Without a track: no."""
     try:
         with track.open("rb") as file:
+            rate_hz = int(struct.unpack("<I", file.read(HEADER_BYTES)[24:28])[0])  # as the media core writes a header
             size = file.seek(0, 2)
-            wanted = 2 * int(seconds * TRACK_RATE_HZ)
-            file.seek(max(44, size - wanted) & ~1)
+            wanted = 2 * int(seconds * rate_hz)
+            file.seek(max(HEADER_BYTES, size - wanted) & ~1)
             pcm = np.frombuffer(file.read(wanted), dtype="<i2")
-    except (OSError, ValueError):
+    except (OSError, ValueError, struct.error):
         return False
-    blocks = pcm[: len(pcm) // 800 * 800].reshape(-1, 800).astype(np.float32)
+    block = rate_hz // 10
+    blocks = pcm[: len(pcm) // block * block].reshape(-1, block).astype(np.float32)
     return bool(len(blocks)) and bool((np.sqrt((blocks**2).mean(axis=1)) > QUIET_RMS).sum() >= 3)

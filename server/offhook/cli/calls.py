@@ -15,7 +15,8 @@ from typing import Annotated
 import typer
 
 from offhook.calls import archive, folds
-from offhook.calls.explain import ENDERS, clock, explain
+from offhook.calls.explain import ENDERS, clock, explain, of_a_bad_line
+from offhook.calls.lines import Line
 from offhook.cli import fail, shown
 from offhook.settings import SettingsError, load_settings
 from offhook.store import CallRecord, CallState, Store, StoreError
@@ -133,6 +134,8 @@ def head_lines(record: CallRecord, summary: folds.Summary) -> list[str]:
         names = ("packets_in", "packets_out", "lost", "late", "concealed_ms", "missing_ms", "jitter_ms")
         figures = ", ".join(f"{name} {_number(summary.media[name])}" for name in names if name in summary.media)
         lines.append(("media", figures))
+    lines += [("line", _line(line)) for line in summary.lines]
+    lines += [("bad", of_a_bad_line(line)) for line in summary.bad]
     lines.append(("files", _files(record)))
     return [f"{name:<9} {shown(text)}" for name, text in lines]
 
@@ -147,6 +150,19 @@ def turn_lines(turns: Sequence[folds.Turn]) -> Iterator[str]:
             notes.append(f'interrupted, unsaid: "{turn.unsaid}"' if turn.unsaid else "interrupted")
         note = f"  [{'; '.join(notes)}]" if notes else ""
         yield shown(f"{clock(turn.start_ms):>8}  {turn.who.value:<6}  {turn.text or '(nothing)'}{note}")
+
+
+def _line(line: Line) -> str:
+    """`caller heard by us: MOS 4.3 (worst 2.1), 0.4 % lost, jitter 1.2 ms, round trip 40 ms`."""
+    ear = f"{line.party}, heard by us" if line.direction == "in" else f"us, heard by {line.party}"
+    figures = [
+        f"MOS {line.mos:.1f} (worst {line.worst_mos:.1f})",
+        f"{line.lost * 100:.1f} % lost",
+        f"jitter {line.jitter_ms:.1f} ms",
+    ]
+    if line.rtt_ms is not None:
+        figures.append(f"round trip {line.rtt_ms:.0f} ms")
+    return f"{ear}: {', '.join(figures)}"
 
 
 def _ended(record: CallRecord) -> str:

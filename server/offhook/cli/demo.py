@@ -11,7 +11,6 @@ import contextlib
 import json
 import subprocess
 import sys
-import urllib.request
 from collections.abc import AsyncIterator
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -32,6 +31,7 @@ from offhook.calls.timeline import (
     read_timeline,
 )
 from offhook.cli import fail
+from offhook.cli.consoles import Console, at_home
 from offhook.settings import CHECKOUT, Settings, SettingsError, load_settings
 from offhook.telemetry import logs
 
@@ -70,17 +70,12 @@ def takes_local_calls(settings: Settings) -> bool:
     )
 
 
-def at_home(host: str) -> str:
-    """The address that reaches `host` from this machine: a server that listens on all of them names none."""
-    return "127.0.0.1" if host == "0.0.0.0" else host
-
-
 async def _demo(settings: Settings, file: Path | None, number: str, sayings: list[Saying]) -> Report:
-    console = f"http://{at_home(settings.console.host)}:{settings.console.port}"
+    console = Console.of(settings.console)
     async with _server(console, file):
-        status = await asyncio.to_thread(_get, f"{console}/status")
+        status = await asyncio.to_thread(_get, console)
         if status is None:
-            fail(f"the server at {console} answers, but does not say how it is")
+            fail(f"the server at {console.url} answers, but does not say how it is")
         transport, address = status["sip"][0].split()
         host, port = address.rsplit(":", 1)
         uri = f"sip:{number}@{at_home(host)}:{port}" + (";transport=tcp" if transport == "tcp" else "")
@@ -103,7 +98,7 @@ def _tell(turn: Turn) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _server(console: str, file: Path | None) -> AsyncIterator[None]:
+async def _server(console: Console, file: Path | None) -> AsyncIterator[None]:
     """The server that runs, or one of our own for the time of the block."""
     if await asyncio.to_thread(_healthy, console):
         yield
@@ -131,11 +126,11 @@ async def _server(console: str, file: Path | None) -> AsyncIterator[None]:
         await process.wait()
 
 
-async def _follow(console: str) -> Path | None:
+async def _follow(console: Console) -> Path | None:
     """Print our call's timeline as it grows, until the call ends; its folder."""
     call = None
     while call is None:
-        status = await asyncio.to_thread(_get, f"{console}/status")
+        status = await asyncio.to_thread(_get, console)
         if status is None:
             return None
         call = next((one["id"] for one in status["calls"] if one["caller"] == NAME), None)
@@ -185,22 +180,22 @@ def _folder(recordings: Path, call: str) -> Path | None:
     return next(iter(recordings.glob(f"*/{call}")), None)
 
 
-def _is_over(console: str, call: str) -> bool:
-    status = _get(f"{console}/status")
+def _is_over(console: Console, call: str) -> bool:
+    status = _get(console)
     return status is None or all(one["id"] != call for one in status["calls"])
 
 
-def _healthy(console: str) -> bool:
+def _healthy(console: Console) -> bool:
+    """It answers, and takes calls: a server that does not has a status other than 200 for this."""
     try:
-        with urllib.request.urlopen(f"{console}/healthz", timeout=1) as answer:
-            return bool(answer.status == 200)
+        return bool(console.get("/healthz", 1.0))
     except OSError:
         return False
 
 
-def _get(url: str) -> Any:
+def _get(console: Console) -> Any:
+    """Its status."""
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return json.load(answer)
+        return json.loads(console.get("/status", 2.0))
     except (OSError, ValueError):
         return None

@@ -15,7 +15,8 @@ import uvloop
 
 from offhook.calls.archive import ArchiveError
 from offhook.cli import fail
-from offhook.cli.demo import at_home, takes_local_calls
+from offhook.cli.consoles import at_home
+from offhook.cli.demo import takes_local_calls
 from offhook.console.app import ConsoleError
 from offhook.faults import FileFaults
 from offhook.media import MediaError
@@ -107,6 +108,8 @@ def welcome(node: Node) -> str:
             f"Offhook answers {numbers} for the trunks {', '.join(trunk.name for trunk in node.settings.trunks)} at",
             f"    sip:{first}@{sip.advertise or host}:{port}",
         ]
+    if node.settings.takes_web_calls:
+        how.append(f"or call from a browser: {node.console}/call")
     return "\n".join(
         [
             "",

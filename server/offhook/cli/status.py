@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,13 +14,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from offhook.calls.explain import clock
 from offhook.cli import fail, shown
+from offhook.cli.consoles import Console
 from offhook.console.status import NodeStatus
 from offhook.settings import SettingsError, load_settings
 
 TIMEOUT_S = 3.0
-
-MAX_ANSWER = 16 * 1024 * 1024
-"""Bytes read of an answer."""
 
 app = typer.Typer()
 
@@ -34,23 +31,22 @@ def status(
     """Say how the running server is doing: state, numbers, calls, speech worker."""
     if url is None:
         try:
-            console = load_settings(settings).console
+            console = Console.of(load_settings(settings).console)
         except SettingsError as error:
             fail(str(error))
-        host = f"[{console.host}]" if ":" in console.host else console.host
-        url = f"http://{host}:{console.port}"
-    for line in lines(asked(url), datetime.now(UTC)):
+    else:
+        console = Console(url.rstrip("/"))
+    for line in lines(asked(console), datetime.now(UTC)):
         typer.echo(shown(line))
 
 
-def asked(url: str) -> NodeStatus:
-    """The status of the server whose console is at `url`. Ends the command where there is none."""
-    address = f"{url.rstrip('/')}/status"
-    if not address.startswith(("http://", "https://")):
+def asked(console: Console) -> NodeStatus:
+    """The status of the server with this console. Ends the command where there is none."""
+    url = console.url
+    if not url.startswith(("http://", "https://")):
         fail(f"--url {url}: write it as http://127.0.0.1:8080")
     try:
-        with urllib.request.urlopen(address, timeout=TIMEOUT_S) as answer:
-            body = answer.read(MAX_ANSWER)
+        body = console.get("/status", TIMEOUT_S)
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         fail(f"no offhook server answers at {url} ({reason}): is it running? `offhook run` starts one")

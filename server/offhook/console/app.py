@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import uvicorn
@@ -21,6 +23,7 @@ from fastapi.responses import PlainTextResponse
 from offhook.calls import archive, folds
 from offhook.calls.explain import explain
 from offhook.calls.timeline import Entry
+from offhook.console import callfiles, callpage
 from offhook.console.status import NodeState, NodeStatus
 from offhook.store import AmbiguousCall, CallRecord, NoSuchCall, Store, StoreError
 from offhook.telemetry.metrics import CONTENT_TYPE, Metrics
@@ -40,9 +43,16 @@ class ConsoleError(Exception):
     """The console cannot be served; the text says why and what to do."""
 
 
-def make_app(status: Callable[[], NodeStatus], store: Store, metrics: Metrics | None = None) -> FastAPI:
+def make_app(
+    status: Callable[[], NodeStatus],
+    store: Store,
+    metrics: Metrics | None = None,
+    door: callpage.Door | None = None,
+    origins: Sequence[str] = (),
+) -> FastAPI:
     """The application: `/healthz`, `/metrics`, `/status`, `/api/calls`, `/api/calls/{id}` and
-    `/api/calls/{id}/explain`. `status` is called on the event loop and must be quick.
+    `/api/calls/{id}/explain`. `status` is called on the event loop and must be quick. With a `door`, web pages can
+    call, those of `origins` too: `/call`, `/call/ws` and `/call/config`.
 
     It asks nobody who they are: bind it to loopback, or stand it behind something that asks."""
     app = FastAPI(title="Offhook", docs_url="/api/docs", openapi_url="/api/openapi.json", redoc_url=None)
@@ -86,24 +96,42 @@ def make_app(status: Callable[[], NodeStatus], store: Store, metrics: Metrics | 
         """Why the call went as it did, a sentence a line."""
         return explain(_found(store, call_id)[1])
 
+    if door is not None:
+        app.include_router(callfiles.routes())
+        app.include_router(callpage.routes(door, origins))
     return app
 
 
 @asynccontextmanager
-async def serving(app: FastAPI, host: str, port: int) -> AsyncIterator[str]:
+async def serving(app: FastAPI, host: str, port: int, tls: tuple[Path, Path] | None = None) -> AsyncIterator[str]:
     """Serve `app` inside the running loop while the block runs; gives its address, `http://127.0.0.1:8080`.
 
-    Port 0 takes a free one. Signals stay with whoever runs the loop. Raises ConsoleError where the address cannot be
-    had. On leaving, open requests are given a second."""
+    Port 0 takes a free one. With `tls`, the files of a certificate and its key, it is https. Signals stay with whoever
+    runs the loop. Raises ConsoleError where the address cannot be had or the files cannot be used. On leaving, open
+    requests are given a second."""
+    if tls is not None:
+        _check_certificate(*tls)
     with _listening(host, port) as listener:
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1, ws="none"
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=1,
+            ws="websockets-sansio",
+            ws_max_size=callpage.MOST_TEXT,
+            ws_ping_interval=10.0,  # a page whose network went away is to be noticed
+            ws_ping_timeout=10.0,
+            ws_per_message_deflate=False,
+            ssl_certfile=tls[0] if tls else None,
+            ssl_keyfile=tls[1] if tls else None,
         )
         server = _Server(config)
         task = asyncio.create_task(server.serve(sockets=[listener]), name="console")
         try:
             bound = listener.getsockname()
-            yield f"http://[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"http://{bound[0]}:{bound[1]}"
+            scheme = "https" if tls else "http"
+            yield f"{scheme}://[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"{scheme}://{bound[0]}:{bound[1]}"
         finally:
             server.should_exit = True
             await task
@@ -115,6 +143,16 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+def _check_certificate(certificate: Path, key: Path) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except OSError as error:  # ssl.SSLError is one
+        raise ConsoleError(
+            f"the console cannot serve https with {certificate} and {key} ({error.strerror or error}); "
+            "give a certificate and its key as PEM files in `console.certificate` and `console.key`"
+        ) from error
 
 
 @contextmanager

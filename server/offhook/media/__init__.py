@@ -16,18 +16,20 @@ from offhook.media.errors import MediaError
 from offhook.media.events import (
     Digit,
     DigitsSent,
+    Heard,
     MediaBack,
     MediaEvent,
     MediaLost,
     MediaStarted,
     PromptDone,
+    Quality,
     RecordClosed,
     RecordFailed,
     RecordResumed,
     Talk,
 )
 from offhook.media.port import Codec, Datagram, Keys, Port, Remote, Segment, Suite
-from offhook.media.room import Heard, Room
+from offhook.media.room import HeardBy, Room
 from offhook.media.slots import SlotSegment
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "Digit",
     "DigitsSent",
     "Heard",
+    "HeardBy",
     "Keys",
     "MediaBack",
     "MediaCore",
@@ -47,6 +50,7 @@ __all__ = [
     "Port",
     "PortCounters",
     "PromptDone",
+    "Quality",
     "RecordClosed",
     "RecordFailed",
     "RecordResumed",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,14 @@ class PortCounters:
     """Datagrams handed up to the ICE and DTLS agents."""
     handed_up_dropped: int
     """Likewise, but dropped: more than these agents need (a flood), or nobody took them."""
+    rtcp_in: int
+    """RTCP packets read."""
+    rtcp_dropped: int
+    """RTCP packets dropped unread, because more came than a telephone sends."""
+    mos_lq: float
+    """Listening quality of all that was heard, 1 to 4.5 by the E-model (ITU-T G.107); 0.0 where nothing was."""
+    mos_cq: float
+    """Conversational quality of it, the delay counted; 0.0 where no round trip is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +80,14 @@ class CoreCounters:
     """Blocks of tracks dropped because the disk was too slow."""
     events_dropped: int
     """Events dropped because nobody read them."""
+
+
+def together(threads: Sequence[CoreCounters]) -> CoreCounters:
+    """Several threads' as one: sums, and of the pacing that of the worst."""
+    if len(threads) == 1:
+        return threads[0]
+    figures = {
+        each.name: (max if each.name.startswith("pacing") else sum)(getattr(thread, each.name) for thread in threads)
+        for each in fields(CoreCounters)
+    }
+    return CoreCounters(**figures)

@@ -107,6 +107,51 @@ class RecordClosed:
     clock_ms: float
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """How one side heard the other for a few seconds. None: not known."""
+
+    packets: int
+    """That this is about; more than none."""
+    r: float
+    """Transmission rating (ITU-T G.107), 0 to 100; the delay is in it where it is known."""
+    mos_lq: float
+    """Listening quality, 1 to 4.5."""
+    mos_cq: float | None
+    """Conversational quality, 1 to 4.5: how it is to talk with the delay there is."""
+    lost: float
+    """0..1 of the packets never came."""
+    discarded: float | None
+    """0..1 came too late to be heard."""
+    burst_density: float | None
+    """0..1 of the packets in bursts (RFC 3611 4.7.2) were lost or came too late."""
+    burst_ms: float | None
+    """Mean length of bursts; 0: there was none."""
+    jitter_ms: float
+    """Interarrival jitter (RFC 3550 6.4.1)."""
+    said_mos_lq: float | None = None
+    """What the far end itself says it comes to (RTCP XR), since its beginning."""
+    said_mos_cq: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How the last seconds of a call were heard at either end; about every five seconds, where anything was."""
+
+    port: int
+    heard: Heard | None
+    """What we heard of the far end."""
+    reported: Heard | None
+    """What the far end reports hearing of us. Of late packets and bursts only RTCP XR tells, and only since its
+    beginning: they are not in this direction's R and MOS."""
+    rtt_ms: float | None
+    delay_ms: float
+    """How long a packet that comes on time waits here before it is heard."""
+    over_ms: float
+    """What time this is about, up to `clock_ms`."""
+    clock_ms: float
+
+
 MediaEvent = (
     Digit
     | DigitsSent
@@ -118,4 +163,5 @@ MediaEvent = (
     | RecordFailed
     | RecordResumed
     | RecordClosed
+    | Quality
 )

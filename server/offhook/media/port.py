@@ -98,19 +98,29 @@ class Segment:
     slots: int
 
 
+@dataclass(slots=True)
+class Shard:
+    """One media thread and the ports on it."""
+
+    core: _core.Core
+    ports: int = 0
+    """Open now."""
+
+
 class Port:
     """One leg's media. Made by `MediaCore.open`; close it when the leg is over."""
 
-    __slots__ = ("_closed", "_core", "_opened_ns", "address", "label", "number")
+    __slots__ = ("_closed", "_opened_ns", "address", "label", "number", "shard")
 
     number: int
-    """This port's number in its core; what events carry. Never used twice."""
+    """This port's number, as events carry it. Never used twice."""
     address: tuple[str, int]
     """Where the far end has to send to: the advertised IP address and the RTP port (even; RTCP is the next one)."""
     label: str
 
-    def __init__(self, core: _core.Core, number: int, address: tuple[str, int], opened_ns: int, label: str) -> None:
-        self._core = core
+    def __init__(self, shard: Shard, number: int, address: tuple[str, int], opened_ns: int, label: str) -> None:
+        shard.ports += 1
+        self.shard = shard
         self._closed = False
         self._opened_ns = opened_ns
         self.number = number
@@ -233,7 +243,7 @@ class Port:
         either port was in is left."""
         if other is self:
             raise self._refused("cannot be bridged to itself")
-        other._live()
+        self.meets(other)
         self._live().bridge(self.number, other.number)
 
     def unbridge(self) -> None:
@@ -299,12 +309,19 @@ class Port:
         taken for a moment, so that late packets reach nobody else. Closing twice is fine."""
         if not self._closed:
             self._closed = True
-            self._core.close_port(self.number)
+            self.shard.ports -= 1
+            self.shard.core.close_port(self.number)
 
     def _live(self) -> _core.Core:
         if self._closed:
             raise self._refused("is closed: open another one")
-        return self._core
+        return self.shard.core
+
+    def meets(self, other: Port) -> None:
+        """Raises MediaError where the two cannot hear each other: one is closed, or they are on different threads."""
+        self._live()
+        if other._live() is not self.shard.core:
+            raise self._refused(f"is on another media thread than {other.label}: open one beside the other")
 
     def _refused(self, what: str) -> MediaError:
         return MediaError(f"port {self.number} ({self.label}): {what}")

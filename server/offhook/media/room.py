@@ -9,16 +9,16 @@ from offhook.media.errors import MediaError
 from offhook.media.port import Port
 
 
-class Heard(Enum):
-    """By whom in the room a port's far end is heard. It hears all the others in each case."""
+class HeardBy(Enum):
+    """Who in a room hears a port's far end. It hears all the others in each case."""
 
-    BY_ALL = _core.HEARD_BY_ALL
+    ALL = _core.HEARD_BY_ALL
     """A party of the conversation; of a supervisor: barging in."""
-    BY_NOBODY = _core.HEARD_BY_NOBODY
+    NOBODY = _core.HEARD_BY_NOBODY
     """Listening in."""
-    BY_LINE = _core.HEARD_BY_LINE
+    LINE = _core.HEARD_BY_LINE
     """By the far end of one other port alone: a whisper to a person."""
-    BY_AGENT = _core.HEARD_BY_SLOT
+    AGENT = _core.HEARD_BY_SLOT
     """By the AI agent in one port's slot alone: a whisper to the agent."""
 
 
@@ -38,16 +38,20 @@ class Room:
         self._closed = False
         self.number = number
 
-    def enter(self, port: Port, heard: Heard = Heard.BY_ALL, by: Port | None = None) -> None:
+    def enter(self, port: Port, heard: HeardBy = HeardBy.ALL, by: Port | None = None) -> None:
         """Bring a port in; from another room it comes over. `by` is whose line or agent hears it, for the two whispers.
         Raises MediaError where the room is full (16 voices) or `by` is missing."""
+        if port.shard.core is not self._live():
+            raise MediaError(
+                f"room {self.number}: {port.label} is on another media thread: open it beside who is in here"
+            )
         self._live().enter(self.number, port.number, *_whom(heard, by))
 
     def leave(self, port: Port) -> None:
         """Take a port out; what it hears is its slot again. Not in a room: nothing."""
         self._live().leave(port.number)
 
-    def heard(self, port: Port, heard: Heard, by: Port | None = None) -> None:
+    def heard(self, port: Port, heard: HeardBy, by: Port | None = None) -> None:
         """Change by whom a port in this room is heard, without a click. Raises MediaError where it is not in a room."""
         self._live().heard(port.number, *_whom(heard, by))
 
@@ -63,8 +67,8 @@ class Room:
         return self._core
 
 
-def _whom(heard: Heard, by: Port | None) -> tuple[int, int]:
-    needed = heard in (Heard.BY_LINE, Heard.BY_AGENT)
+def _whom(heard: HeardBy, by: Port | None) -> tuple[int, int]:
+    needed = heard in (HeardBy.LINE, HeardBy.AGENT)
     if needed and by is None:
-        raise MediaError(f"{heard.name}: say by whom: the port whose line or agent is to hear it")
+        raise MediaError(f"heard by {heard.name}: say by whom: the port whose line or agent is to hear it")
     return heard.value, by.number if needed and by is not None else 0

@@ -41,16 +41,19 @@ from offhook.sip.events import (
     Reoffered,
     SipEvent,
 )
+from offhook.sip.icedtls import AgreedDtls, Dtls, Fingerprint, Ice, LocalDtls, Setup
 from offhook.sip.incoming import IncomingSession
+from offhook.sip.offeranswer import Agreed, LocalMedia, Negotiation, Srtp, SrtpKeys
 from offhook.sip.outgoing import OutgoingSession
-from offhook.sip.sdp import Agreed, Codec, Direction, LocalMedia, Media
+from offhook.sip.sdp import Codec, Description, Direction, Media, NotAcceptable, OpusWishes
 from offhook.sip.session import Session
 from offhook.sip.settings import Refusal, SipSettings
-from offhook.sip.trunk import Trunk
+from offhook.sip.trunk import Terms, Trunk
 from offhook.sip.usage import State
 
 __all__ = [
     "Agreed",
+    "AgreedDtls",
     "Answered",
     "By",
     "Cancelled",
@@ -58,14 +61,22 @@ __all__ = [
     "Codec",
     "Confirmed",
     "Credentials",
+    "Description",
     "Digits",
     "Direction",
+    "Dtls",
     "Ended",
     "Failed",
+    "Fingerprint",
+    "Ice",
     "IncomingCall",
     "IncomingSession",
+    "LocalDtls",
     "LocalMedia",
     "Media",
+    "Negotiation",
+    "NotAcceptable",
+    "OpusWishes",
     "OutgoingSession",
     "Progress",
     "Reagreed",
@@ -73,9 +84,13 @@ __all__ = [
     "Refused",
     "Reoffered",
     "Session",
+    "Setup",
     "SipEndpoint",
     "SipEvent",
     "SipSettings",
+    "Srtp",
+    "SrtpKeys",
     "State",
+    "Terms",
     "Trunk",
 ]

@@ -85,10 +85,13 @@ class Dialog:
     def id(self) -> DialogId:
         return (self.call_id, self.local_tag, self.remote_tag)
 
-    def refresh_target(self, message: Request | Response) -> None:
-        """INVITE and UPDATE and their 2xx may move the peer (12.2.1.2, 12.2.2). Raises Malformed."""
+    def refresh_target(self, message: Request | Response, flow: Flow | None = None) -> None:
+        """INVITE and UPDATE and their 2xx may move the peer (12.2.1.2, 12.2.2). `flow` is where such a request came
+        from: a phone that lost its connection goes on over another. Raises Malformed."""
         if message.headers.all("Contact"):
             self.remote_target = _target(message)
+        if flow is not None and flow.connection:
+            self.transport, self.connection = flow.transport, flow.connection
 
     def next_cseq(self) -> int:
         self.local_cseq += 1
@@ -127,7 +130,14 @@ class Dialog:
 def flow_to(uri: Uri, transport: str = "udp", connection: int = 0) -> Flow:
     """Where a sip URI leads, before any look at DNS (RFC 3263 4.1, without NAPTR and SRV)."""
     chosen = uri.transport or transport
-    return Flow(chosen, uri.address, uri.port or 5060, connection if chosen == transport else 0)
+    if (chosen, transport) == ("ws", "wss"):
+        chosen = "wss"  # RFC 7118 5.1: a URI says ws for both
+    return Flow(chosen, uri.address, uri.port or default_port(chosen), connection if chosen == transport else 0)
+
+
+def default_port(transport: str) -> int:
+    """RFC 3261 19.1.2."""
+    return 5061 if transport == "tls" else 5060
 
 
 def with_via(request: Request, flow: Flow, sent_by: tuple[str, int]) -> Request:

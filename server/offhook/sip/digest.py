@@ -13,7 +13,7 @@ import hmac
 import secrets
 import struct
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -35,6 +35,18 @@ class Verdict(Enum):
     GOOD = "good"
     STALE = "stale"
     BAD = "bad"
+
+
+def user_of(credentials: list[str], realm: str) -> str:
+    """Whom the Authorization value for `realm` names; proves nothing."""
+    for value in credentials[:4]:
+        try:
+            given = parse_parameters(value)
+        except Malformed:
+            continue
+        if given.get("realm") == realm:
+            return given.get("username", "")
+    return ""
 
 
 Hash = Callable[[str], str]
@@ -95,24 +107,36 @@ class Challenger:
         self._used: OrderedDict[str, int] = OrderedDict()
         self._nobody = secrets.token_hex(16)
 
-    def challenge(self, realm: str, now: float, stale: bool = False) -> list[str]:
-        """WWW-Authenticate values, the one we like best first (RFC 8760 2.3)."""
+    def challenge(
+        self, realm: str, now: float, stale: bool = False, algorithms: Sequence[str] = tuple(ALGORITHMS)
+    ) -> list[str]:
+        """WWW-Authenticate values, one for each of `algorithms`, the one we like best first (RFC 8760 2.3)."""
         nonce = self._nonce(realm, now, secrets.token_bytes(8))
         tail = ", stale=true" if stale else ""
         return [
-            f'Digest realm={quote(realm)}, nonce="{nonce}", algorithm={name}, qop="auth"{tail}' for name in ALGORITHMS
+            f'Digest realm={quote(realm)}, nonce="{nonce}", algorithm={name}, qop="auth"{tail}' for name in algorithms
         ]
 
     def verify(
-        self, credentials: list[str], realm: str, users: Mapping[str, str], method: str, uri: str, now: float
+        self,
+        credentials: list[str],
+        realm: str,
+        users: Mapping[str, str],
+        method: str,
+        uri: str,
+        now: float,
+        algorithms: Sequence[str] = tuple(ALGORITHMS),
     ) -> Verdict:
-        """Whether one of the Authorization values proves a user of `realm` for this `method` and Request-URI."""
+        """Whether one of the Authorization values proves a user of `realm` for this `method` and Request-URI, by one of
+        `algorithms`."""
         for value in credentials[:4]:
             try:
                 given = parse_parameters(value)
             except Malformed:
                 continue
             if given.get("realm") == realm:
+                if given.get("algorithm", "MD5").upper() not in algorithms:
+                    return Verdict.BAD
                 return self._verify_one(given, realm, users, method, uri, now)
         return Verdict.BAD
 

@@ -1,5 +1,5 @@
-"""The event loop's side of SIP: binds the sockets, keeps the clock, looks names up, hands events on. Every rule of SIP
-lives in the user agent behind it.
+"""The event loop's side of SIP: keeps the clock, looks names up, hands events on. Which sockets there are is
+`sockets`' to say; every rule of SIP lives in the user agent behind it.
 """
 
 from __future__ import annotations
@@ -10,18 +10,20 @@ import ipaddress
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 
+from offhook.sip.connections import Hall
 from offhook.sip.digest import Credentials
 from offhook.sip.events import SipEvent
+from offhook.sip.offeranswer import LocalMedia
 from offhook.sip.outgoing import OutgoingSession
-from offhook.sip.sdp import LocalMedia
 from offhook.sip.settings import Refusal, SipSettings
-from offhook.sip.transaction import Flow
-from offhook.sip.transport import TcpTransport, UdpTransport
-from offhook.sip.useragent import Source, UserAgent
+from offhook.sip.sockets import TRANSPORTS, Sockets
+from offhook.sip.transaction import Flow, Source
+from offhook.sip.trunk import Terms
+from offhook.sip.useragent import UserAgent
 
 log = structlog.get_logger("offhook.sip")
 
@@ -33,16 +35,15 @@ class SipEndpoint:
     """A SIP endpoint on one address; see the package's page. All of it runs on one event loop's thread."""
 
     def __init__(self, settings: SipSettings, on_event: Callable[[SipEvent], None]) -> None:
-        """Raises ValueError where a trunk's source is no address or a transport is unknown."""
-        if not settings.transports or settings.transports - {"udp", "tcp"}:
-            raise ValueError(f"sip transports {sorted(settings.transports)} must be udp, tcp or both")
+        """Raises ValueError where a trunk's source is no address, a transport is unknown, or TLS has no certificate
+        that can be used."""
+        if not settings.transports or settings.transports - set(TRANSPORTS):
+            raise ValueError(f"sip transports {sorted(settings.transports)} must be of {', '.join(TRANSPORTS)}")
         self._settings = settings
         self._on_event = on_event
         self._agent = UserAgent(settings, time.monotonic, self._reachable_at)
         self._agent.wake = self._wake
-        self._udp: UdpTransport | None = None
-        self._tcp: TcpTransport | None = None
-        self._bound = settings.bind
+        self._sockets = Sockets(settings, Hall(self._deliver, self._agent.welcome, self._agent.unreachable, self._lost))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._woken = False
@@ -54,8 +55,13 @@ class SipEndpoint:
 
     @property
     def local(self) -> tuple[str, int]:
-        """Address and port that are bound, once started."""
-        return self._bound
+        """Address and port that are bound, once started: those of UDP and TCP where they are in use."""
+        return self._settings.bind[0], next(iter(self.ports.values()))
+
+    @property
+    def ports(self) -> Mapping[str, int]:
+        """The port that each transport in use listens on."""
+        return self._sockets.ports
 
     @property
     def refuse(self) -> Refusal | None:
@@ -77,9 +83,11 @@ class SipEndpoint:
         host, port = self._settings.bind
         for attempt in range(_PORT_ATTEMPTS):
             try:
-                return await self._bind(host, port)
+                await self._sockets.open(host, port)
+                log.info("sip.listening", host=host, ports=dict(self.ports))
+                return
             except OSError as error:
-                await self._unbind()
+                await self._sockets.close()
                 # Port 0: UDP took one whose TCP twin was taken. Another will do.
                 if port != 0 or attempt == _PORT_ATTEMPTS - 1:
                     why = os.strerror(error.errno) if error.errno else str(error)
@@ -101,7 +109,7 @@ class SipEndpoint:
             self._timer.cancel()
         for task in self._tasks:
             task.cancel()
-        await self._unbind()
+        await self._sockets.close()
         self._loop = None
 
     def call(
@@ -112,7 +120,8 @@ class SipEndpoint:
         auth: Credentials | None = None,
         headers: tuple[tuple[str, str], ...] = (),
     ) -> OutgoingSession:
-        """Call `uri` (sip:user@host:port, `;transport=tcp` for TCP; a host name is looked up, IPv4 first).
+        """Call `uri` (sip:user@host:port, `;transport=tcp` or `tls`; a host name is looked up, IPv4 first). One of our
+        own users is reached where they have registered; 480 is told where they have not.
 
         `caller` is a URI, or `"Name" <sip:user@host>`; us without a user where left out. `headers` are added to the
         INVITE. Events follow: `Progress`, then `Answered` or `Failed`. Raises `Malformed` where `uri` cannot be
@@ -122,27 +131,16 @@ class SipEndpoint:
             caller = f"sip:offhook@{f'[{host}]' if ':' in host else host}:{port}"
         return self._agent.call(uri, media, caller, auth, headers)
 
+    def terms(self, uri: str) -> Terms:
+        """What a call to `uri` is made of: `terms(uri).offer(address, port)` are the media for `call`. Raises
+        `Malformed` where it is no URI."""
+        return self._agent.terms(uri)
+
+    def registered(self, user: str) -> bool:
+        """Whether `user` of one of the trunks has registered and can be reached."""
+        return self._agent.registered(user)
+
     # --- sockets
-
-    async def _bind(self, host: str, port: int) -> None:
-        loop = asyncio.get_running_loop()
-        if "udp" in self._settings.transports:
-            transport, self._udp = await loop.create_datagram_endpoint(
-                lambda: UdpTransport(self._deliver), local_addr=(host, port)
-            )
-            port = transport.get_extra_info("sockname")[1]
-        if "tcp" in self._settings.transports:
-            self._tcp = TcpTransport(self._deliver, self._agent.welcome, self._agent.unreachable)
-            port = await self._tcp.listen((host, port))
-        self._bound = (host, port)
-        log.info("sip.listening", host=host, port=port, transports=sorted(self._settings.transports))
-
-    async def _unbind(self) -> None:
-        if self._udp is not None:
-            self._udp.close()
-        if self._tcp is not None:
-            await self._tcp.close()
-        self._udp = self._tcp = None
 
     def _deliver(self, data: bytes, source: Source) -> None:
         try:
@@ -152,19 +150,20 @@ class SipEndpoint:
             log.exception("sip.receive-failed", source=source.address)
         self._wake()
 
+    def _lost(self, connection: int) -> None:
+        self._agent.lost(connection)
+        self._wake()
+
     def _send(self, flow: Flow, data: bytes) -> None:
+        if self._sockets.send_over(flow, data):
+            return
         host = self._address_of(flow.host)
-        if host is None:
+        if host is None and not flow.web:
             return self._ask(flow, data)
         try:
-            if flow.transport == "tcp" and self._tcp is not None:
-                self._tcp.send((host, flow.port), flow, data)
-            elif flow.transport == "udp" and self._udp is not None:
-                self._udp.send((host, flow.port), data)
-            else:
-                raise OSError(f"{flow.transport} is not among the transports in use")
+            self._sockets.send((host or flow.host, flow.port), flow, data)
         except (OSError, ValueError) as error:
-            self._agent.unreachable(flow, f"cannot send to {host}:{flow.port}: {error}")
+            self._agent.unreachable(flow, f"cannot send to {host or flow.host}:{flow.port}: {error}")
 
     # --- the clock, and what verbs left to do
 
@@ -240,7 +239,7 @@ class SipEndpoint:
 
     def _reachable_at(self, flow: Flow) -> tuple[str, int]:
         """What a peer at `flow` should know us by."""
-        host, port = self._bound
+        host, port = self._settings.bind[0], self.ports.get(flow.transport) or self.local[1]
         if self._settings.advertise is not None:
             return self._settings.advertise, port
         if not ipaddress.ip_address(host).is_unspecified:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from offhook.sip.sdp import Agreed, Media
+from offhook.sip.offeranswer import Agreed
+from offhook.sip.sdp import Media
 
 if TYPE_CHECKING:
     from offhook.sip.incoming import IncomingSession

@@ -17,6 +17,11 @@ PONG = b"\r\n"
 class StreamFramer:
     """Feed it what a connection brings; it gives back whole messages."""
 
+    first_message_s = 10.0
+    silence_s = 7_500.0
+    """Longer than any registration lasts: phones may keep a connection for nothing but calls to them."""
+    ping_s = 600.0
+
     def __init__(self) -> None:
         self.broken = ""
         """Why the stream cannot be followed any further; it should be closed."""
@@ -41,6 +46,18 @@ class StreamFramer:
     def waiting(self) -> bool:
         """Whether a message has begun and not ended."""
         return bool(self._buffer)
+
+    def replies(self) -> bytes:
+        """What to send back by itself: an answer to each ping."""
+        return PONG * self.pings
+
+    def wrap(self, message: bytes) -> bytes:
+        """A message as it goes out."""
+        return message
+
+    def ping(self) -> bytes:
+        """Nothing: a server asks for no pong (RFC 5626 4.4.1)."""
+        return b""
 
     def _next(self) -> bytes | None:
         if not self._wanted:

@@ -8,11 +8,12 @@ import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from offhook.sip import sdp, sessiontimer
+from offhook.sip import sessiontimer
 from offhook.sip.dialog import Dialog
 from offhook.sip.events import Answered, By, Cancelled, Confirmed
 from offhook.sip.message import Request, Response
-from offhook.sip.sdp import Agreed, Description, Direction, LocalMedia, NotAcceptable
+from offhook.sip.offeranswer import Agreed, LocalMedia
+from offhook.sip.sdp import Description, Media, NotAcceptable
 from offhook.sip.session import Session
 from offhook.sip.transaction import T1_S, TIMEOUT_S, InviteServer, ServerTransaction
 from offhook.sip.usage import ALLOW, Services, State, Timer
@@ -56,6 +57,12 @@ class IncomingSession(Session):
         self._learn(request)
         services.adopt(self, dialog)
 
+    @property
+    def offered(self) -> Media | None:
+        if self.state in (State.TRYING, State.EARLY):
+            return self._description.media if self._description is not None else None
+        return super().offered
+
     # --- verbs
 
     def ring(self, early: LocalMedia | None = None) -> Agreed | None:
@@ -68,12 +75,12 @@ class IncomingSession(Session):
         body = b""
         if early is not None and self._description is not None and self._early is None:
             try:
-                self.agreed = sdp.agree(self._description.media, early)
+                self.agreed = self._talks.agree(self._description, early)
             except NotAcceptable as fault:
                 self.reject(488, str(fault))
                 return None
             self._early = self.local = early
-            body = sdp.write_answer(self._description, early, self.agreed, self._origin)
+            body = self._talks.write_answer(self._description, early, self.agreed)
         self._provisional = (183, body) if body else (180, b"")
         self._send_provisional()
         self._services.watch(self)
@@ -94,15 +101,15 @@ class IncomingSession(Session):
         self._stop_ringing()
         request, flow = self._invite.request, self._invite.flow
         if self._description is None:
-            body = sdp.write_offer(media, Direction.SENDRECV, self._origin)
+            body = self._talks.write_offer(media, private=flow.private)
         else:
             try:
-                self.agreed = sdp.agree(self._description.media, media)
+                self.agreed = self._talks.agree(self._description, media)
             except NotAcceptable as fault:
                 self.reject(488, str(fault))
                 return None
             self._theirs = self._description
-            body = sdp.write_answer(self._description, media, self.agreed, self._origin)
+            body = self._talks.write_answer(self._description, media, self.agreed)
         self.local = media
         self._enter(State.ACCEPTED)
         self._start_timer(self._granted.refresh)

@@ -10,7 +10,8 @@ from offhook.sip.digest import Credentials
 from offhook.sip.events import Answered, By, Failed, Progress
 from offhook.sip.grammar import Malformed, NameAddr, Uri
 from offhook.sip.message import Headers, Request, Response
-from offhook.sip.sdp import Agreed, Direction, LocalMedia, NotAcceptable
+from offhook.sip.offeranswer import Agreed, LocalMedia
+from offhook.sip.sdp import NotAcceptable
 from offhook.sip.session import Session
 from offhook.sip.transaction import TIMEOUT_S, Flow
 from offhook.sip.usage import ALLOW, Failure, Services, State, Timer
@@ -29,19 +30,22 @@ class OutgoingSession(Session):
         caller: str,
         credentials: Credentials | None = None,
         headers: tuple[tuple[str, str], ...] = (),
+        place: tuple[Uri, Flow] | None = None,
     ) -> None:
         """`uri` is whom to call, `caller` our From without its tag (a URI, or a name with a URI in angle brackets).
+        `place`: where they have registered, and how they are reached.
 
-        Raises Malformed where `uri` is not a sip URI that can be reached over udp or tcp, or `caller` is no address."""
+        Raises Malformed where `uri` is not a sip URI that can be reached over udp, tcp or tls, or `caller` is no
+        address."""
         super().__init__(services, f"{secrets.token_hex(12)}@offhook", uri, credentials)
-        self._uri = Uri.parse(uri)
-        if self._uri.scheme != "sip" or self._uri.transport not in (None, "udp", "tcp"):
-            raise Malformed(f"{uri!r} cannot be called; write sip:user@host, with ;transport=tcp for TCP")
+        self._to = Uri.parse(uri)
+        self._uri, self._flow = place or (self._to, flow_to(self._to))
+        if self._to.scheme != "sip" or (place is None and self._flow.transport not in ("udp", "tcp", "tls")):
+            raise Malformed(f"{uri!r} cannot be called; write sip:user@host, with ;transport=tcp or tls for those")
         self.local = media
         self._from = f"{caller if '<' in caller else f'<{caller}>'};tag={new_tag()}"
         NameAddr.parse(self._from)
         self._headers = headers
-        self._flow = flow_to(self._uri)
         self._cseq = secrets.randbelow(10_000)
         self._request_sent: Request | None = None
         self._provisional = False
@@ -61,11 +65,11 @@ class OutgoingSession(Session):
         media = self.local
         assert media is not None, "an outgoing call has media from the start"
         self._cseq += 1
-        body = sdp.write_offer(media, Direction.SENDRECV, self._origin)
+        body = self._talks.write_offer(media, private=self._flow.private)
         request = Request(Headers([("Max-Forwards", "70")]), body, method="INVITE", uri_text=self._uri.text)
         headers = [
             ("From", self._from),
-            ("To", f"<{self._uri}>"),
+            ("To", f"<{self._to}>"),
             ("Call-ID", self.call_id),
             ("CSeq", f"{self._cseq} INVITE"),
             ("Contact", self._services.contact(self._flow)),
@@ -86,6 +90,10 @@ class OutgoingSession(Session):
         self._request_sent = with_via(request, self._flow, self._services.local(self._flow))
         self._services.request(self._request_sent, self._flow, self._on_outcome)
         self._services.watch(self)
+
+    def refuse(self, status: int, reason: str) -> None:
+        """Fail without calling anybody."""
+        self._fail(status, reason)
 
     # --- verbs
 
@@ -144,8 +152,7 @@ class OutgoingSession(Session):
         if response.content_type() != "application/sdp" or self.local is None:
             return None
         try:
-            media = sdp.parse(response.body).media
-            self._early = sdp.agree(media, self.local, proposed_mux=self.local.rtcp_mux)
+            self._early = self._talks.take_answer(sdp.parse(response.body), self.local)
         except NotAcceptable:
             return None
         return self._early
@@ -183,7 +190,7 @@ class OutgoingSession(Session):
             return self._fail(487, self._giving_up)
         try:
             description = sdp.parse(response.body)
-            agreed = sdp.agree(description.media, media, proposed_mux=media.rtcp_mux)
+            agreed = self._talks.take_answer(description, media)
         except NotAcceptable as fault:
             self._bye()
             return self._fail(488, f"the answer cannot be used: {fault}")
@@ -218,6 +225,8 @@ class OutgoingSession(Session):
             if response.status == 422 and minimum is not None and self._minimum < minimum <= sessiontimer.LONGEST_S:
                 self._minimum = minimum  # RFC 4028 7.3
                 self._interval = max(self._interval, minimum)
+                return self.start()
+            if response.status == 488 and self._talks.insist():
                 return self.start()
         try:
             contacts = tuple(str(c.uri) for c in response.contacts()) if response.status < 400 else ()

@@ -12,7 +12,8 @@ from offhook.sip.digest import Credentials
 from offhook.sip.events import By, Reagreed, Reoffered
 from offhook.sip.grammar import Malformed
 from offhook.sip.message import Request, Response
-from offhook.sip.sdp import Agreed, Description, Direction, LocalMedia, NotAcceptable
+from offhook.sip.offeranswer import Agreed, LocalMedia, direction_of
+from offhook.sip.sdp import Description, Direction, Media, NotAcceptable
 from offhook.sip.transaction import T1_S, T2_S, InviteServer, ServerTransaction
 from offhook.sip.usage import ALLOW, DialogUsage, Failure, Services, State, Timer, Unacknowledged, log, warning
 
@@ -45,6 +46,11 @@ class Renegotiation(DialogUsage):
         self._wanted: tuple[LocalMedia, bool] | None = None
         """The offer to make once nothing else is under way."""
 
+    @property
+    def offered(self) -> Media | None:
+        """What the peer offers and waits to have answered."""
+        return self._peer_offer.description.media if self._peer_offer is not None else None
+
     def reoffer(self, media: LocalMedia | None = None, hold: bool = False) -> None:
         """Offer our audio anew: `hold` asks the peer not to be heard, False resumes; `media` moves it.
 
@@ -61,7 +67,7 @@ class Renegotiation(DialogUsage):
         if pending is None or ours is None:
             return None
         try:
-            agreed = sdp.agree(pending.description.media, ours, self._holding, self.agreed)
+            agreed = self._talks.agree(pending.description, ours, self._holding, self.agreed)
         except NotAcceptable as fault:
             self.reject_reoffer(488, str(fault))
             return None
@@ -89,8 +95,8 @@ class Renegotiation(DialogUsage):
         assert agreed is not None and self._dialog is not None, "a confirmed call has media and a dialog"
         direction = Direction.SENDONLY if hold else Direction.SENDRECV
         if refresh:
-            direction = sdp.direction_of(agreed)  # a peer that holds us would take sendrecv for a wish to resume
-        body = sdp.write_offer(media, direction, self._origin, agreed, self._theirs)
+            direction = direction_of(agreed)  # a peer that holds us would take sendrecv for a wish to resume
+        body = self._talks.write_offer(media, direction, agreed, self._theirs)
         headers = [
             ("Contact", self._services.contact(self._dialog.next_hop())),
             ("Allow", ALLOW),
@@ -145,7 +151,7 @@ class Renegotiation(DialogUsage):
         self._offering = False
         try:
             description = sdp.parse(response.body)
-            agreed = sdp.agree(description.media, media, hold, self.agreed, proposed_mux=media.rtcp_mux)
+            agreed = self._talks.take_answer(description, media, hold, self.agreed)
         except NotAcceptable as fault:
             self._end(By.US, f"the answer cannot be used: {fault}", response.status)
             return self._bye()
@@ -208,7 +214,7 @@ class Renegotiation(DialogUsage):
             return self._services.respond(transaction, self._response(request, 422, headers=headers))
         try:
             assert self._dialog is not None, "a re-INVITE comes within a dialog"
-            self._dialog.refresh_target(request)
+            self._dialog.refresh_target(request, transaction.flow)
             description = sdp.parse(request.body) if request.body else None
         except Malformed as fault:
             return self._services.respond(transaction, self._response(request, 400, fault.reason))
@@ -230,7 +236,7 @@ class Renegotiation(DialogUsage):
         ours = self.local
         assert ours is not None, "whoever may be re-offered to has described its media"
         try:
-            agreed = sdp.agree(pending.description.media, ours, self._holding, self.agreed)
+            agreed = self._talks.agree(pending.description, ours, self._holding, self.agreed)
         except NotAcceptable as fault:
             refusal = self._response(pending.request, 488, headers=[warning(fault)])
             return self._services.respond(pending.transaction, refusal)
@@ -246,7 +252,7 @@ class Renegotiation(DialogUsage):
     def _answer_offer(self, pending: PendingOffer, ours: LocalMedia, agreed: Agreed) -> None:
         self._take_peer_offer()
         self.local, self.agreed, self._theirs = ours, agreed, pending.description
-        body = sdp.write_answer(pending.description, ours, agreed, self._origin)
+        body = self._talks.write_answer(pending.description, ours, agreed)
         response = self._success(pending.request, pending.granted, pending.transaction.flow, body)
         self._start_timer(pending.granted.refresh)
         if isinstance(pending.transaction, InviteServer):
@@ -261,7 +267,7 @@ class Renegotiation(DialogUsage):
         assert ours is not None, "whoever may be re-invited has described its media"
         # 14.2: the offer should be as full as a first one, so that the peer can resume with it.
         direction = Direction.SENDONLY if self._holding else Direction.SENDRECV
-        body = sdp.write_offer(ours, direction, self._origin, self.agreed, self._theirs)
+        body = self._talks.write_offer(ours, direction, self.agreed, self._theirs)
         self._start_timer(granted.refresh)
         self._accepted(
             transaction, self._success(request, granted, transaction.flow, body), wants_answer=True, hold=self._holding
@@ -274,7 +280,7 @@ class Renegotiation(DialogUsage):
             if ack.content_type() != "application/sdp":
                 raise NotAcceptable("the ACK brought no description")
             description = sdp.parse(ack.body)
-            agreed = sdp.agree(description.media, ours, waiting.hold, self.agreed, proposed_mux=ours.rtcp_mux)
+            agreed = self._talks.take_answer(description, ours, waiting.hold, self.agreed)
         except NotAcceptable as fault:
             self._end(By.US, f"the answer cannot be used: {fault}", 488)
             return self._bye()

@@ -1,17 +1,22 @@
-"""Session descriptions (RFC 8866) and offer/answer (RFC 3264) for one stream of telephone audio.
+"""Session descriptions (RFC 8866) read: what the peer's telephone audio is, of SIP phones and of browsers alike.
 
-PCMU, PCMA, telephone-event and comfort noise; every other stream of an offer is answered with port 0. The parser is
-strict where a mistake would send audio to the wrong place, tolerant where phones differ, and bounded everywhere. It
-opens no socket: addresses and ports are handed in, and what was agreed is handed out as one frozen fact.
+Opus, PCMU, PCMA, telephone-event and comfort noise; plain, with keys in the description (`sdes`) or by DTLS
+(`icedtls`). The parser is strict where a mistake would send audio to the wrong place or in the clear, tolerant where
+phones differ, and bounded everywhere; what it does not know it leaves aside. What is answered to it is
+`offeranswer`'s. No text of an exception holds what a key might stand in.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+
+from offhook.sip import icedtls, sdes
+from offhook.sip.icedtls import Dtls, Ice
+from offhook.sip.sdes import Crypto
 
 
 class Direction(Enum):
@@ -30,60 +35,77 @@ class Codec:
     name: str
     payload_type: int
 
+    @property
+    def clock_hz(self) -> int:
+        """The rate of its RTP clock."""
+        return CODECS[self.name].clock_hz
+
 
 @dataclass(frozen=True, slots=True)
-class LocalMedia:
-    """What we offer or answer with: where our port listens and what it takes, best first."""
+class Encoding:
+    """A codec as an rtpmap names it."""
 
-    address: str
-    port: int
-    codecs: tuple[str, ...] = ("PCMU", "PCMA")
-    digits: bool = True
-    """Take RFC 4733 telephone events."""
-    packet_ms: int = 20
-    rtcp_mux: bool = True
+    payload_type: int
+    """What we propose; its own where it has one."""
+    rtpmap: str
+    clock_hz: int
+    channels: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpusWishes:
+    """How the peer would like Opus sent to it (RFC 7587 6.1). Wishes: what it gets must still be Opus."""
+
+    fec: bool = False
+    """It can use in-band error correction."""
+    dtx: bool = False
+    """It would rather have nothing sent in silence."""
+    playback_hz: int = 48_000
+    """It plays no more than this; more would be wasted."""
+    bitrate: int | None = None
+    """Bits a second at most, where it says."""
 
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """What the peer's description says of its audio stream."""
+    """What the peer's description says of one audio stream."""
 
+    stream: int
+    """Its place in the description, from 0."""
+    protocol: str
+    """In capitals; one of `PROFILES`."""
     address: str
-    """IP literal; 0.0.0.0 is the old way to hold."""
+    """IP literal; 0.0.0.0 is the old way to hold, or, with ICE, says nothing."""
     port: int
     rtcp: tuple[str, int]
     """Where it takes RTCP, where that is not multiplexed."""
     codecs: tuple[Codec, ...]
     """The ones we know, in its order of preference."""
-    digits: int | None
-    """Payload type of telephone-event at 8 kHz, None where it takes none."""
+    digits: Mapping[int, int]
+    """Payload type of telephone-event by its clock, in hertz; empty where it takes none."""
     comfort_noise: int | None
+    """Payload type at 8 kHz."""
+    opus: OpusWishes
     packet_ms: int
     """The ptime it asks for; 20 where it does not say."""
     max_packet_ms: int | None
     direction: Direction
     """From the peer's view."""
     rtcp_mux: bool
+    crypto: tuple[Crypto, ...] = ()
+    """The keys it offers or answers with that we can use, in its order of preference (RFC 4568)."""
+    crypto_fault: str = ""
+    """What is wrong with the first of its keys that we cannot use."""
+    dtls: Dtls | None = None
+    ice: Ice | None = None
+    mid: str | None = None
+    bundled: bool = False
+    """It is named in a BUNDLE group (RFC 9143)."""
 
-
-@dataclass(frozen=True, slots=True)
-class Agreed:
-    """What both sides hold to from now on; all a media port needs to know."""
-
-    codec: Codec
-    remote: tuple[str, int]
-    """Where our RTP goes: IP literal and port. Port 9 or address 0.0.0.0 never appear where `send` is True."""
-    rtcp: tuple[str, int]
-    """Where our RTCP goes; equals `remote` where multiplexed."""
-    rtcp_mux: bool
-    digits: int | None
-    comfort_noise: int | None
-    packet_ms: int
-    """Audio per packet that we are to send: 10, 20, 30, 40 or 60."""
-    send: bool
-    """The peer wants to hear us; False while it holds us."""
-    receive: bool
-    """We want to hear the peer."""
+    @property
+    def wants_security(self) -> bool:
+        """The profile does not allow plain RTP."""
+        return PROFILES[self.protocol]
 
 
 class NotAcceptable(ValueError):
@@ -94,14 +116,26 @@ MAX_LENGTH = 16_384
 MAX_LINES = 400
 MAX_STREAMS = 16
 MAX_FORMATS = 64
-STATIC = {0: ("PCMU", 8000), 8: ("PCMA", 8000), 13: ("CN", 8000)}
+STATIC = {0: ("PCMU", 8000, 1), 8: ("PCMA", 8000, 1), 13: ("CN", 8000, 1)}
 """RFC 3551 6: what these numbers mean where no rtpmap says so."""
-CODECS = {"PCMU": 0, "PCMA": 8}
-DIGITS_TYPE = 101
-"""The payload type we propose for telephone-event; an answer takes over the peer's."""
-PACKET_MS = (10, 20, 30, 40, 60)
+CODECS: Mapping[str, Encoding] = {
+    "OPUS": Encoding(111, "opus/48000/2", 48_000, 2),  # RFC 7587 4.1: always so, whatever is sent
+    "PCMU": Encoding(0, "PCMU/8000", 8_000, 1),
+    "PCMA": Encoding(8, "PCMA/8000", 8_000, 1),
+}
+PROFILES: Mapping[str, bool] = {
+    "RTP/AVP": False,
+    "RTP/AVPF": False,
+    "RTP/SAVP": True,
+    "RTP/SAVPF": True,
+    "UDP/TLS/RTP/SAVP": True,
+    "UDP/TLS/RTP/SAVPF": True,
+}
+"""The profiles that are taken, and whether they are secure (RFC 3551, 4585, 3711, 5124, 5764)."""
 
 _NUMBER = re.compile(r"[0-9]{1,10}\Z")
+_MID = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]{1,32}\Z")
+_NAME = re.compile(r"[A-Za-z0-9/.+-]{1,40}\Z")
 
 
 @dataclass(slots=True)
@@ -113,10 +147,13 @@ class Stream:
     protocol: str
     formats: list[str]
     address: str | None = None
-    attributes: list[tuple[str, str]] = field(default_factory=list)
+    attributes: list[tuple[str, str]] = field(default_factory=list, repr=False)
 
     def get(self, name: str) -> str | None:
         return next((value for key, value in self.attributes if key == name), None)
+
+    def all(self, name: str) -> list[str]:
+        return [value for key, value in self.attributes if key == name]
 
 
 @dataclass(slots=True)
@@ -126,10 +163,14 @@ class Description:
     origin: str
     """The o= line; the same line twice means that nothing changed."""
     streams: list[Stream]
-    attributes: list[tuple[str, str]]
-    audio: int
-    """Index of the stream that `media` describes."""
-    media: Media
+    attributes: list[tuple[str, str]] = field(repr=False)
+    audio: tuple[Media, ...]
+    """The streams of audio that could be taken, in their order; at least one."""
+
+    @property
+    def media(self) -> Media:
+        """The first of them."""
+        return self.audio[0]
 
 
 def parse(body: bytes) -> Description:
@@ -144,12 +185,12 @@ def parse(body: bytes) -> Description:
     origin, address = "", None
     attributes: list[tuple[str, str]] = []
     streams: list[Stream] = []
-    for line in lines[1:]:
+    for number, line in enumerate(lines[1:], 2):
         kind, equals, value = line.partition("=")
         if not line.strip():
             continue
         if not equals or len(kind) != 1:
-            raise NotAcceptable(f"{line[:40]!r} is not a line of a description")
+            raise NotAcceptable(f"line {number} is not a line of a description")
         value = value.strip()
         if kind == "o" and not streams:
             origin = value
@@ -166,11 +207,22 @@ def parse(body: bytes) -> Description:
             (streams[-1].attributes if streams else attributes).append((name.strip().lower(), rest.strip()))
     if len(origin.split()) != 6:
         raise NotAcceptable("the description has no usable o= line")
-    for index, stream in enumerate(streams):
-        media = _media(stream, address, attributes)
-        if media is not None:
-            return Description(origin, streams, attributes, index, media)
-    raise NotAcceptable("the description has no RTP/AVP audio stream in PCMU or PCMA")
+    found = (_media(index, stream, address, attributes) for index, stream in enumerate(streams))
+    audio = tuple(media for media in found if media is not None)
+    if not audio:
+        raise NotAcceptable(f"the description has no audio stream that can be taken: {_instead(streams)}")
+    return Description(origin, streams, attributes, audio)
+
+
+def _instead(streams: Sequence[Stream]) -> str:
+    """What it has, for the people at the other end."""
+    audio = [stream for stream in streams if stream.kind == "audio" and stream.port != 0]
+    if not audio:
+        return "it has no audio"
+    unknown = [stream.protocol for stream in audio if stream.protocol not in PROFILES]
+    if unknown:
+        return f"{unknown[0]} is not taken" if _NAME.match(unknown[0]) else "its profile is not taken"
+    return "it has none of " + ", ".join(CODECS)
 
 
 def _stream(value: str) -> Stream:
@@ -189,7 +241,7 @@ def _address(value: str) -> str:
     if len(parts) != 3 or parts[0].upper() != "IN" or parts[1].upper() not in ("IP4", "IP6"):
         raise NotAcceptable(f"c={value[:60]} is not IN IP4 or IN IP6 with an address")
     try:
-        address = ipaddress.ip_address(parts[2])
+        address = ipaddress.ip_address(parts[2].partition("/")[0])
     except ValueError:
         raise NotAcceptable(f"c={value[:60]} is not an IP address") from None
     if address.is_multicast:
@@ -197,51 +249,97 @@ def _address(value: str) -> str:
     return str(address)
 
 
-def _media(stream: Stream, address: str | None, session: list[tuple[str, str]]) -> Media | None:
-    if stream.kind != "audio" or stream.port == 0 or stream.protocol != "RTP/AVP":
+def _media(index: int, stream: Stream, address: str | None, session: list[tuple[str, str]]) -> Media | None:
+    if stream.kind != "audio" or stream.port == 0 or stream.protocol not in PROFILES:
         return None
     address = stream.address or address
     if address is None:
         raise NotAcceptable("no c= line says where the audio goes")
     names = _payload_names(stream)
-    codecs = tuple(Codec(name, number) for number, (name, rate) in names.items() if name in CODECS and rate == 8000)
+    codecs = tuple(Codec(name, number) for number, (name, *rest) in names.items() if _is_codec(name, *rest))
     if not codecs:
         return None
-    by_name = {name: number for number, (name, rate) in reversed(names.items()) if rate == 8000}
-    rtcp = (stream.get("rtcp") or "").split()
-    rtcp_port = int(rtcp[0]) if rtcp and _NUMBER.match(rtcp[0]) and 0 < int(rtcp[0]) <= 65535 else stream.port + 1
-    rtcp_address = _address(" ".join(rtcp[1:4])) if len(rtcp) >= 4 else address
+    crypto, fault = sdes.read_all(stream.all("crypto"))
+    get, mid = _getter(stream, session), stream.get("mid")
     return Media(
+        stream=index,
+        protocol=stream.protocol,
         address=address,
         port=stream.port,
-        rtcp=(rtcp_address, min(rtcp_port, 65535)),
+        rtcp=_rtcp(stream, address),
         codecs=codecs,
-        digits=by_name.get("TELEPHONE-EVENT"),
-        comfort_noise=by_name.get("CN"),
+        digits={rate: number for number, (name, rate, _) in reversed(names.items()) if name == "TELEPHONE-EVENT"},
+        comfort_noise=next((number for number, (name, rate, _) in names.items() if (name, rate) == ("CN", 8000)), None),
+        opus=_opus(stream, codecs),
         packet_ms=_milliseconds(stream, "ptime") or 20,
         max_packet_ms=_milliseconds(stream, "maxptime"),
         direction=_direction(stream.attributes) or _direction(session) or Direction.SENDRECV,
-        rtcp_mux=stream.get("rtcp-mux") is not None,
+        rtcp_mux=stream.get("rtcp-mux") is not None or stream.get("rtcp-mux-only") is not None,
+        crypto=crypto,
+        crypto_fault=fault,
+        dtls=icedtls.read_dtls(get, stream.all("fingerprint") or _all(session, "fingerprint")),
+        ice=icedtls.read_ice(get, stream.all("candidate")),
+        mid=mid if mid is not None and _MID.match(mid) else None,
+        bundled=any(mid in value.split()[1:] for value in _all(session, "group") if value.startswith("BUNDLE ")),
     )
 
 
-def _payload_names(stream: Stream) -> dict[int, tuple[str, int]]:
-    """What each format number of the stream means, in the stream's order."""
-    mapped: dict[int, tuple[str, int]] = {}
-    for key, value in stream.attributes:
-        if key != "rtpmap":
-            continue
+def _is_codec(name: str, rate: int, channels: int) -> bool:
+    known = CODECS.get(name)
+    return known is not None and (rate, channels) == (known.clock_hz, known.channels)
+
+
+def _payload_names(stream: Stream) -> dict[int, tuple[str, int, int]]:
+    """What each format number of the stream means, with its clock and channels, in the stream's order."""
+    mapped: dict[int, tuple[str, int, int]] = {}
+    for value in stream.all("rtpmap"):
         number, _, encoding = value.partition(" ")
         name, _, rate = encoding.strip().partition("/")
         rate, _, channels = rate.partition("/")
-        if _NUMBER.match(number) and _NUMBER.match(rate) and channels in ("", "1"):
-            mapped[int(number)] = (name.upper(), int(rate))
-    names: dict[int, tuple[str, int]] = {}
+        if _NUMBER.match(number) and _NUMBER.match(rate) and channels in ("", "1", "2"):
+            mapped[int(number)] = (name.upper(), int(rate), int(channels or 1))
+    names: dict[int, tuple[str, int, int]] = {}
     for kind in (int(text) for text in stream.formats if _NUMBER.match(text)):
         meaning = mapped.get(kind) or STATIC.get(kind)
         if kind < 128 and meaning is not None:
             names.setdefault(kind, meaning)
     return names
+
+
+def _opus(stream: Stream, codecs: Sequence[Codec]) -> OpusWishes:
+    number = next((codec.payload_type for codec in codecs if codec.name == "OPUS"), None)
+    said: dict[str, str] = {}
+    for value in stream.all("fmtp"):
+        kind, _, text = value.partition(" ")
+        if number is not None and kind == str(number):
+            pairs = (part.partition("=") for part in text.split(";")[:32])
+            said = {name.strip().lower(): setting.strip() for name, _, setting in pairs}
+    playback, bitrate = said.get("maxplaybackrate", ""), said.get("maxaveragebitrate", "")
+    return OpusWishes(
+        fec=said.get("useinbandfec") == "1",
+        dtx=said.get("usedtx") == "1",
+        playback_hz=min(max(int(playback), 8_000), 48_000) if _NUMBER.match(playback) else 48_000,
+        bitrate=min(max(int(bitrate), 6_000), 510_000) if _NUMBER.match(bitrate) else None,
+    )
+
+
+def _rtcp(stream: Stream, address: str) -> tuple[str, int]:
+    """Where the peer takes RTCP (RFC 3605)."""
+    rtcp = (stream.get("rtcp") or "").split()
+    port = int(rtcp[0]) if rtcp and _NUMBER.match(rtcp[0]) and 0 < int(rtcp[0]) <= 65535 else stream.port + 1
+    return _address(" ".join(rtcp[1:4])) if len(rtcp) >= 4 else address, min(port, 65535)
+
+
+def _getter(stream: Stream, session: Sequence[tuple[str, str]]) -> Callable[[str], str | None]:
+    def get(name: str) -> str | None:
+        own = stream.get(name)
+        return own if own is not None else next(iter(_all(session, name)), None)
+
+    return get
+
+
+def _all(attributes: Sequence[tuple[str, str]], name: str) -> list[str]:
+    return [value for key, value in attributes if key == name]
 
 
 def _milliseconds(stream: Stream, name: str) -> int | None:
@@ -251,126 +349,3 @@ def _milliseconds(stream: Stream, name: str) -> int | None:
 
 def _direction(attributes: Sequence[tuple[str, str]]) -> Direction | None:
     return next((Direction(name) for name, _ in attributes if name in Direction._value2member_map_), None)
-
-
-# --- offer and answer ----------------------------------------------------------------------------------------------
-
-
-def agree(
-    theirs: Media, ours: LocalMedia, hold: bool = False, keep: Agreed | None = None, proposed_mux: bool = True
-) -> Agreed:
-    """What holds between `theirs` and `ours` (RFC 3264 6.1, 7). `hold`: we do not want to hear the peer now.
-
-    `keep` is what holds now; its codec is kept where it is still possible. `proposed_mux` is False where `theirs`
-    answers an offer of ours without rtcp-mux. Raises NotAcceptable where no codec is common."""
-    possible = [codec for codec in theirs.codecs if codec.name in ours.codecs]
-    if not possible:
-        raise NotAcceptable(f"none of {', '.join(codec.name for codec in theirs.codecs)} is taken here")
-    codec = next((codec for codec in possible if keep is not None and codec.name == keep.codec.name), possible[0])
-    # RFC 3264 8.4: c=0.0.0.0 is how RFC 2543 held a call.
-    hears = theirs.direction in (Direction.SENDRECV, Direction.RECVONLY) and not _unspecified(theirs.address)
-    talks = theirs.direction in (Direction.SENDRECV, Direction.SENDONLY)
-    mux = theirs.rtcp_mux and ours.rtcp_mux and proposed_mux
-    remote = (theirs.address, theirs.port)
-    return Agreed(
-        codec=codec,
-        remote=remote,
-        rtcp=remote if mux else theirs.rtcp,
-        rtcp_mux=mux,
-        digits=theirs.digits if ours.digits else None,
-        comfort_noise=theirs.comfort_noise,
-        packet_ms=_packet_ms(theirs),
-        send=hears,
-        receive=talks and not hold,
-    )
-
-
-def _packet_ms(theirs: Media) -> int:
-    limit = min(theirs.packet_ms, theirs.max_packet_ms or theirs.packet_ms)
-    return max((ms for ms in PACKET_MS if ms <= limit), default=PACKET_MS[0])
-
-
-def _unspecified(address: str) -> bool:
-    return ipaddress.ip_address(address).is_unspecified
-
-
-def direction_of(agreed: Agreed) -> Direction:
-    """What was agreed, from our view, as our description says it."""
-    if agreed.send:
-        return Direction.SENDRECV if agreed.receive else Direction.SENDONLY
-    return Direction.RECVONLY if agreed.receive else Direction.INACTIVE
-
-
-def write_answer(offer: Description, ours: LocalMedia, agreed: Agreed, origin: Origin) -> bytes:
-    """Our answer: the agreed codec alone, under the offer's payload types; its other streams refused (RFC 3264 6)."""
-    formats = [(agreed.codec.payload_type, f"{agreed.codec.name}/8000")]
-    if agreed.comfort_noise is not None:
-        formats.append((agreed.comfort_noise, "CN/8000"))
-    audio = _audio_lines(ours, formats, agreed.digits, direction_of(agreed), agreed.packet_ms, agreed.rtcp_mux)
-    return origin.stamp(ours.address, _in_place(offer, audio))
-
-
-def write_offer(
-    ours: LocalMedia,
-    direction: Direction,
-    origin: Origin,
-    keep: Agreed | None = None,
-    before: Description | None = None,
-) -> bytes:
-    """Our offer. In a call that stands, `keep` puts the codec in use first and keeps its payload types, and the streams
-    of the peer's description `before` stay where they are, refused ones too (RFC 3264 8)."""
-    names = [name for name in ours.codecs if name in CODECS]
-    types = dict(CODECS)
-    digits = DIGITS_TYPE
-    if keep is not None:
-        types[keep.codec.name] = keep.codec.payload_type
-        names.sort(key=lambda name: name != keep.codec.name)
-        digits = keep.digits if keep.digits is not None else digits
-    formats = [(types[name], f"{name}/8000") for name in names]
-    audio = _audio_lines(ours, formats, digits if ours.digits else None, direction, ours.packet_ms, ours.rtcp_mux)
-    return origin.stamp(ours.address, _in_place(before, audio))
-
-
-def _in_place(theirs: Description | None, audio: list[str]) -> list[str]:
-    """Our audio where their audio stands, all other streams with port 0."""
-    if theirs is None:
-        return audio
-    lines: list[str] = []
-    for index, stream in enumerate(theirs.streams):
-        refused = f"m={stream.kind} 0 {stream.protocol} {' '.join(stream.formats)}"
-        lines += audio if index == theirs.audio else [refused]
-    return lines
-
-
-def _audio_lines(
-    ours: LocalMedia,
-    formats: list[tuple[int, str]],
-    digits: int | None,
-    direction: Direction,
-    packet_ms: int,
-    mux: bool,
-) -> list[str]:
-    numbers = [number for number, _ in formats] + ([digits] if digits is not None else [])
-    lines = [f"m=audio {ours.port} RTP/AVP {' '.join(str(number) for number in numbers)}"]
-    lines += [f"a=rtpmap:{number} {encoding}" for number, encoding in formats]
-    if digits is not None:
-        lines += [f"a=rtpmap:{digits} telephone-event/8000", f"a=fmtp:{digits} 0-15"]
-    lines += [f"a=ptime:{packet_ms}", f"a={direction.value}"]
-    return [*lines, "a=rtcp-mux"] if mux else lines
-
-
-@dataclass(slots=True)
-class Origin:
-    """Our o= line: one session id a call, and a version that grows when the description changes (RFC 3264 8)."""
-
-    session_id: int
-    version: int = 0
-    _last: tuple[str, ...] = ()
-
-    def stamp(self, address: str, lines: list[str]) -> bytes:
-        family = "IP6" if ":" in address else "IP4"
-        rest = ("s=-", f"c=IN {family} {address}", "t=0 0", *lines)
-        if rest != self._last:
-            self.version, self._last = self.version + 1, rest
-        head = ("v=0", f"o=- {self.session_id} {self.version} IN {family} {address}")
-        return ("\r\n".join((*head, *rest)) + "\r\n").encode()

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from offhook.sip.dtmf import read_digits, write_digit
 from offhook.sip.events import By, Digits
+from offhook.sip.grammar import Uri
 from offhook.sip.message import Request
 from offhook.sip.reoffer import Renegotiation
-from offhook.sip.transaction import T2_S, InviteServer, ServerTransaction
+from offhook.sip.transaction import T2_S, Flow, InviteServer, ServerTransaction
 from offhook.sip.usage import ACCEPT, ALLOW, KNOWN_METHODS, SUPPORTED, State, Timer
 
 
@@ -20,6 +21,15 @@ class Session(Renegotiation):
     @property
     def _session(self) -> Session:
         return self
+
+    def moved(self, contact: Uri, flow: Flow) -> None:
+        """A phone registered `contact` over `flow`: where it is our peer's and came by another WebSocket before, which
+        is gone, requests take this one from now on."""
+        dialog = self._dialog
+        if dialog is not None and dialog.transport == flow.transport and flow.web:
+            target = dialog.remote_target
+            if (target.user, target.host, target.port) == (contact.user, contact.host, contact.port):
+                dialog.connection = flow.connection
 
     def hang_up(self, cause: str = "hung up") -> None:
         """End the call: BYE where it stands."""

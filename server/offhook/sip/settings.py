@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from offhook.sip.trunk import Trunk
 
@@ -15,6 +16,20 @@ class SipSettings:
     advertise: str | None = None
     """The address others reach us at, where that is not the bound one (NAT)."""
     transports: frozenset[str] = frozenset({"udp", "tcp"})
+    """Of "udp", "tcp", "tls", "ws" and "wss"."""
+    tls_port: int = 5061
+    ws_port: int = 5062
+    wss_port: int = 5063
+    """Port 0 takes any that is free, for these as well."""
+    certificate: Path | None = None
+    """PEM: ours, for TLS and WSS, with those between it and the authority."""
+    key: Path | None = None
+    authorities: Path | None = None
+    """PEM: whom we believe about those we connect to over TLS, besides those that this machine trusts."""
+    ws_origins: tuple[str, ...] = ()
+    """Origins of pages that may connect by WebSocket; empty: any, and clients that are no page."""
+    domain: str | None = None
+    """What stands behind the @ of our registered users; our own addresses do as well."""
     trunks: Sequence[Trunk] = field(default_factory=tuple)
     user_agent: str | None = None
     """Named in User-Agent and Server; None keeps quiet, which tells scanners nothing."""

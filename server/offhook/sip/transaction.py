@@ -50,7 +50,7 @@ class Flow:
     """Where messages go, or came from. `connection` names a stream connection to prefer, 0 where there is none."""
 
     transport: str
-    """"udp" or "tcp"."""
+    """"udp", "tcp", "tls", "ws" or "wss"."""
     host: str
     """IP literal without brackets, or a host name."""
     port: int
@@ -59,6 +59,26 @@ class Flow:
     @property
     def reliable(self) -> bool:
         return self.transport != "udp"
+
+    @property
+    def web(self) -> bool:
+        """A WebSocket, which only the other side can open (RFC 7118)."""
+        return self.transport in ("ws", "wss")
+
+    @property
+    def private(self) -> bool:
+        """Nobody on the way can read what goes there."""
+        return self.transport in ("tls", "wss")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a message came from. `connection` is 0 for datagrams."""
+
+    transport: str
+    address: str
+    port: int
+    connection: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,38 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from offhook.sip.digest import ALGORITHMS
+from offhook.sip.offeranswer import LocalMedia, Srtp
+from offhook.sip.transaction import Flow
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+ANSWERED = ("OPUS", "PCMU", "PCMA")
+"""What an answer takes, by the caller's own order of preference."""
+OFFERED = ("PCMU", "PCMA")
+"""What telephones are offered: what every one of them has. Opus is there for whoever offers it."""
+OFFERED_TO_BROWSERS = ("OPUS", "PCMU", "PCMA")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What calls with somebody are made of."""
+
+    srtp: Srtp = Srtp.OFFERED
+    codecs: tuple[str, ...] | None = None
+    """Of `sdp.CODECS`, best first, for both ways; the above where None."""
+    web: bool = False
+    """They come by WebSocket: browsers, as a rule."""
+
+    def answer(self, address: str, port: int) -> LocalMedia:
+        """What to answer with, for a port that listens there."""
+        return LocalMedia(address, port, self.codecs or ANSWERED, srtp=self.srtp)
+
+    def offer(self, address: str, port: int) -> LocalMedia:
+        """What to offer."""
+        usual = OFFERED_TO_BROWSERS if self.web else OFFERED
+        return LocalMedia(address, port, self.codecs or usual, srtp=self.srtp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +56,14 @@ class Trunk:
     realm: str | None = None
     users: Mapping[str, str] = field(default_factory=dict, repr=False)
     max_calls: int | None = None
+    srtp: Srtp = Srtp.OFFERED
+    codecs: tuple[str, ...] | None = None
+    digest: tuple[str, ...] = tuple(ALGORITHMS)
+    """The algorithms that users may prove themselves by, best first."""
+
+    def terms(self, flow: Flow) -> Terms:
+        """What calls over `flow` are made of."""
+        return Terms(self.srtp, self.codecs, flow.web)
 
 
 class Trunks:

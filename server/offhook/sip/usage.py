@@ -4,7 +4,6 @@ challenges answered; a 2xx repeated until its ACK; one end, told once. What the 
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -12,13 +11,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from offhook.sip import sdp, sessiontimer
+from offhook.sip import sessiontimer
 from offhook.sip.dialog import Dialog, with_via
 from offhook.sip.digest import Answerer, Credentials
 from offhook.sip.events import By, Ended, SipEvent
 from offhook.sip.message import Request, Response
-from offhook.sip.sdp import Agreed, LocalMedia
+from offhook.sip.offeranswer import Agreed, LocalMedia, Negotiation
 from offhook.sip.transaction import T1_S, TIMEOUT_S, Flow, InviteServer, ServerTransaction
+from offhook.sip.trunk import Terms
 
 if TYPE_CHECKING:
     from offhook.sip.session import Session
@@ -106,12 +106,14 @@ class DialogUsage:
         self.peer_uri = peer_uri
         self.state = State.TRYING
         self.agreed: Agreed | None = None
+        self.terms = Terms()
+        """What calls with this peer are made of."""
         self.local: LocalMedia | None = None
         """The media we last described to the peer."""
         self.timers: dict[Timer, float] = {}
         self._services = services
         self._dialog: Dialog | None = None
-        self._origin = sdp.Origin(secrets.randbelow(2**53))
+        self._talks = Negotiation()
         self._answerer = Answerer(credentials) if credentials is not None else None
         self._unacknowledged: Unacknowledged | None = None
         self._proof: tuple[int, tuple[str, str]] | None = None

@@ -13,56 +13,35 @@ import hmac
 import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import structlog
 
 from offhook.sip import sdp, sessiontimer
 from offhook.sip.caller import caller_of, user_of
-from offhook.sip.dialog import Dialog, DialogId, new_tag
+from offhook.sip.dialog import Dialog, DialogId, default_port, flow_to, new_tag
 from offhook.sip.digest import Challenger, Credentials, Verdict
+from offhook.sip.digest import user_of as user_of_digest
 from offhook.sip.events import Cause, IncomingCall, Refused, SipEvent
-from offhook.sip.grammar import Malformed
+from offhook.sip.grammar import Malformed, Uri
 from offhook.sip.incoming import IncomingSession
 from offhook.sip.message import Request, Response, Unusable, parse
 from offhook.sip.multipart import UnsupportedBody, description_of
+from offhook.sip.offeranswer import LocalMedia
 from offhook.sip.outgoing import OutgoingSession
+from offhook.sip.registrar import Registrar
 from offhook.sip.schedule import Schedule
-from offhook.sip.sdp import LocalMedia, NotAcceptable
+from offhook.sip.sdp import NotAcceptable
 from offhook.sip.session import Session
 from offhook.sip.settings import Refusal, SipSettings
-from offhook.sip.transaction import (
-    ClientTransaction,
-    Flow,
-    InviteClient,
-    InviteServer,
-    NonInviteClient,
-    NonInviteServer,
-    Output,
-    Received,
-    Send,
-    ServerTransaction,
-    Transaction,
-    Trouble,
-    server_key,
-)
-from offhook.sip.trunk import TokenBuckets, Trunk, Trunks
+from offhook.sip.transaction import Flow, InviteServer, ServerTransaction, Source, Transaction
+from offhook.sip.transactions import Transactions
+from offhook.sip.trunk import Terms, TokenBuckets, Trunk, Trunks
 from offhook.sip.usage import ACCEPT, ALLOW, KNOWN_METHODS, SUPPORTED, Failure, warning
 
 log = structlog.get_logger("offhook.sip")
 
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization"})
 _NEEDS_DIALOG = frozenset({"BYE", "INFO", "UPDATE", "PRACK", "NOTIFY"})
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where a message came from. `connection` is 0 for datagrams."""
-
-    transport: str
-    address: str
-    port: int
-    connection: int = 0
 
 
 class UserAgent:
@@ -85,9 +64,8 @@ class UserAgent:
         self._buckets = TokenBuckets(settings.rate_hz, settings.burst)
         self._challenger = Challenger()
         self._tag_key = secrets.token_bytes(16)
-        self._servers: dict[tuple[str, ...], ServerTransaction] = {}
-        self._clients: dict[tuple[str, str], ClientTransaction] = {}
-        self._done: dict[ClientTransaction, Callable[[Response | Failure], None]] = {}
+        self._registrar = Registrar(settings.trunks)
+        self._transactions = Transactions(self, clock)
         self._dialogs: dict[DialogId, Session] = {}
         self._ids: dict[Session, set[DialogId]] = {}
         self._invites: dict[InviteServer, Session] = {}
@@ -118,7 +96,7 @@ class UserAgent:
         except Malformed as fault:
             return self._refused(Cause.MALFORMED, source, None, fault.reason)
         if isinstance(message, Response):
-            self._on_response(message)
+            self._transactions.receive_response(message)
         else:
             self._on_request(message, source, trunk)
 
@@ -134,7 +112,7 @@ class UserAgent:
                 if isinstance(owner, Session):
                     owner.fire(timer)  # type: ignore[arg-type]  # each owner has its own enum of timers
                 else:
-                    self._carry_out(owner, owner.fire(now, timer))  # type: ignore[arg-type]
+                    self._transactions.carry_out(owner, owner.fire(now, timer))  # type: ignore[arg-type]
             self._watch(owner)
 
     def next_due(self) -> float | None:
@@ -149,19 +127,25 @@ class UserAgent:
         return events
 
     def unreachable(self, flow: Flow, why: str) -> None:
-        """Nothing can be sent to `flow`: whoever waits for an answer from there gets 503 (8.1.3.1, 18.4)."""
+        """Nothing can be sent to `flow`: whoever waits for an answer from there gets 503."""
         place = (flow.transport, flow.host, flow.port)
-        for transaction in list(self._done):
-            if (transaction.flow.transport, transaction.flow.host, transaction.flow.port) == place:
-                done = self._done[transaction]
-                transaction.abandon()
-                self._drop(transaction)
-                done(Failure(503, why))
+
+        def is_there(other: Flow) -> bool:
+            if flow.web:
+                return other.web and other.connection == flow.connection
+            return (other.transport, other.host, other.port) == place
+
+        self._transactions.fail(is_there, why)
+
+    def lost(self, connection: int) -> None:
+        """The connection of this number is gone."""
+        self._registrar.lost(connection)
+        self._transactions.fail(lambda flow: flow.web and flow.connection == connection, "its WebSocket was closed")
 
     @property
     def busy(self) -> bool:
         """Whether requests of ours are still unanswered."""
-        return any(transaction.unanswered for transaction in self._done)
+        return self._transactions.busy
 
     # --- for whoever calls out
 
@@ -174,16 +158,55 @@ class UserAgent:
         headers: tuple[tuple[str, str], ...] = (),
     ) -> OutgoingSession:
         """Make a call; see `SipEndpoint.call`. Raises Malformed."""
-        session = OutgoingSession(self, uri, media, caller, credentials, headers)
+        user = self._own_user(Uri.parse(uri))
+        binding = self._registrar.find(user, self._clock()) if user is not None else None
+        place = (binding.contact, binding.flow) if binding is not None else None
+        session = OutgoingSession(self, uri, media, caller, credentials, headers, place)
+        session.terms = self.terms(uri)
         self.sessions.add(session)
         self._outgoing += 1
         log.info("sip.calling", call=session.call_id, peer=uri)
         try:
-            session.start()
+            if user is None or binding is not None:
+                session.start()
+            elif self._registrar.knows(user):
+                session.refuse(480, f"{user} is not registered")
+            else:
+                session.refuse(404, f"there is no user {user[:40]}")
         except Malformed:
             self.forget(session)
             raise
         return session
+
+    def terms(self, uri: str) -> Terms:
+        """What a call to `uri` is made of: as the trunk says whose user or address it is. Raises Malformed."""
+        to = Uri.parse(uri)
+        user = self._own_user(to)
+        binding = self._registrar.find(user, self._clock()) if user is not None else None
+        if binding is not None:
+            return binding.trunk.terms(binding.flow)
+        trunk = self._trunks.of(to.address)
+        return trunk.terms(flow_to(to)) if trunk is not None else Terms()
+
+    def registered(self, user: str) -> bool:
+        """Whether `user` of one of the trunks can be reached."""
+        return self._registrar.find(user, self._clock()) is not None
+
+    def _own_user(self, uri: Uri) -> str | None:
+        """Whom a URI means of those who register here; None where it means somebody elsewhere. Behind our own
+        addresses, which others may share with us, only those we know are ours."""
+        if uri.scheme != "sip" or not uri.user:
+            return None
+        domain = self._settings.domain
+        if domain is not None and uri.host == domain.lower():
+            return uri.user
+        return uri.user if self._registrar.knows(uri.user) and self._is_us(uri) else None
+
+    def _is_us(self, uri: Uri) -> bool:
+        if uri.address not in (self._settings.bind[0], self._settings.advertise):
+            return False
+        ports = {self._local(Flow(transport, uri.address, 5060))[1] for transport in self._settings.transports}
+        return uri.port is None or uri.port in ports
 
     # --- Services for sessions
 
@@ -199,18 +222,15 @@ class UserAgent:
         self.wake()
 
     def request(self, request: Request, flow: Flow, done: Callable[[Response | Failure], None]) -> None:
-        kind = InviteClient if request.method == "INVITE" else NonInviteClient
-        transaction: ClientTransaction = kind(request, flow)
-        self._clients[(request.via.branch or "", request.method)] = transaction
-        self._done[transaction] = done
-        self._carry_out(transaction, transaction.start(self._clock()))
+        self._transactions.request(request, flow, done)
 
     def respond(self, transaction: ServerTransaction, response: Response) -> None:
-        self._carry_out(transaction, transaction.respond(self._clock(), response))
+        self._transactions.respond(transaction, response)
 
     def contact(self, flow: Flow) -> str:
         host, port = self._local(flow)
-        transport = "" if flow.transport == "udp" else f";transport={flow.transport}"
+        name = "ws" if flow.web else flow.transport  # RFC 7118 5.1: a URI says ws for both
+        transport = "" if name == "udp" else f";transport={name}"
         return f"<sip:{f'[{host}]' if ':' in host else host}:{port}{transport}>"
 
     def local(self, flow: Flow) -> tuple[str, int]:
@@ -221,6 +241,17 @@ class UserAgent:
 
     def watch(self, session: Session) -> None:
         self._watch(session)
+
+    def watch_transaction(self, transaction: Transaction) -> None:
+        self._watch(transaction)
+
+    def ended(self, invite: InviteServer) -> None:
+        """Services for `Transactions`: nothing more will come of an INVITE."""
+        request = invite.request
+        self._invites.pop(invite, None)
+        merge = (request.call_id, request.sender.tag or "", request.cseq.number)
+        if self._merge.get(merge) is invite:
+            del self._merge[merge]
 
     def adopt(self, session: Session, dialog: Dialog) -> None:
         self._dialogs[dialog.id] = session
@@ -246,19 +277,12 @@ class UserAgent:
         phrase = fault.reason if fault.status == 400 else ""
         self._turn_away(request, source, fault.status, Cause.MALFORMED, reason=phrase, detail=fault.reason)
 
-    def _on_response(self, response: Response) -> None:
-        # 18.1.2: a response with another Via below ours was not made for us
-        transaction = self._clients.get((response.via.branch or "", response.cseq.method))
-        if transaction is None or len(response.vias) != 1:
-            return
-        self._carry_out(transaction, transaction.receive(self._clock(), response))
-
     def _on_request(self, request: Request, source: Source, trunk: Trunk | None) -> None:
         request.vias[0] = request.via.received_from(source.address, source.port)
         session = self._dialogs.get((request.call_id, request.target.tag or "", request.sender.tag or ""))
         if trunk is None and session is None:
             return self._refused(Cause.UNKNOWN_SOURCE, source, None)
-        transaction = self._servers.get(server_key(request))
+        transaction = self._transactions.find(request)
         if request.method == "ACK" and isinstance(transaction, InviteServer) and transaction.accepted:
             # Some callers acknowledge a 2xx with the INVITE's own branch, pyVoIP with a To tag of its own invention
             # as well: the branch tells which call is meant.
@@ -266,7 +290,7 @@ class UserAgent:
         if request.method == "ACK" and session is not None and (transaction is None or transaction.accepted):
             session.acknowledge(request)
         elif transaction is not None:
-            self._carry_out(transaction, transaction.receive(self._clock(), request))
+            self._transactions.receive(transaction, request)
         elif request.method == "ACK":
             return
         elif request.method == "CANCEL":
@@ -279,7 +303,7 @@ class UserAgent:
             self._on_new(request, source, trunk)
 
     def _on_cancel(self, request: Request, source: Source) -> None:
-        invite = self._servers.get(server_key(request, "INVITE"))
+        invite = self._transactions.find(request, "INVITE")
         session = self._invites.get(invite) if isinstance(invite, InviteServer) else None
         if not isinstance(invite, InviteServer) or session is None:
             return self._turn_away(request, source, 481, Cause.NO_DIALOG)
@@ -294,19 +318,21 @@ class UserAgent:
             return self._turn_away(request, source, 501, Cause.UNSUPPORTED, [("Allow", ALLOW)])
         if method in _NEEDS_DIALOG:
             return self._turn_away(request, source, 481, Cause.NO_DIALOG)
-        if method not in ("INVITE", "OPTIONS"):
+        registering = method == "REGISTER" and trunk.realm is not None
+        if method not in ("INVITE", "OPTIONS") and not registering:
             return self._turn_away(request, source, 405, Cause.UNSUPPORTED, [("Allow", ALLOW)])
         if uri is None or uri.scheme not in ("sip", "tel"):
             return self._turn_away(request, source, 416, Cause.UNSUPPORTED)
-        if method == "INVITE":
-            if (request.call_id, request.sender.tag or "", request.cseq.number) in self._merge:
-                return self._turn_away(request, source, 482, Cause.MERGED)  # 8.2.2.2
-            if not self._proven(request, source, trunk):
-                return None
+        if method == "INVITE" and (request.call_id, request.sender.tag or "", request.cseq.number) in self._merge:
+            return self._turn_away(request, source, 482, Cause.MERGED)  # 8.2.2.2
+        if method != "OPTIONS" and not self._proven(request, source, trunk):
+            return None
         unknown = [token for token in request.headers.tokens("Require") if token.lower() not in SUPPORTED]
         if unknown:
             headers = [("Unsupported", ", ".join(unknown))]
             return self._turn_away(request, source, 420, Cause.UNSUPPORTED, headers)
+        if registering:
+            return self._on_register(request, source, trunk)
         refusal = self.refuse
         if refusal is None and trunk.max_calls is not None and self._calls_on[trunk.name] >= trunk.max_calls:
             refusal, cause = Refusal(), Cause.TRUNK_FULL
@@ -327,18 +353,36 @@ class UserAgent:
         if trunk.realm is None:
             return True
         given, now = request.headers.all("Authorization"), self._clock()
-        verdict = self._challenger.verify(given, trunk.realm, trunk.users, "INVITE", request.uri_text, now)
+        verdict = self._challenger.verify(
+            given, trunk.realm, trunk.users, request.method, request.uri_text, now, trunk.digest
+        )
         if verdict is Verdict.GOOD:
             return True
         headers = [
             ("WWW-Authenticate", value)
-            for value in self._challenger.challenge(trunk.realm, now, stale=verdict is Verdict.STALE)
+            for value in self._challenger.challenge(trunk.realm, now, verdict is Verdict.STALE, trunk.digest)
         ]
         if given and verdict is Verdict.BAD:
             self._turn_away(request, source, 401, Cause.AUTH, headers)
         else:
             self._answer(request, source, 401, headers=headers)
         return False
+
+    def _on_register(self, request: Request, source: Source, trunk: Trunk) -> None:
+        """Of a user who has shown to be one (10.3)."""
+        user = user_of_digest(request.headers.all("Authorization"), trunk.realm or "")
+        flow = self._flow_back(request, source)
+        outcome = self._registrar.register(request, user, trunk, flow, self._clock())
+        headers = [*self.identity("Server"), *outcome.headers]
+        # With a transaction: the same REGISTER again, credentials and all, would be taken for a replay.
+        transaction = self._transactions.open(request, flow)
+        tag = self._stateless_tag(request)
+        self.respond(transaction, request.response(outcome.status, outcome.reason[:80], tag, headers))
+        log.info("sip.register", user=user, trunk=trunk.name, transport=flow.transport, status=outcome.status)
+        if outcome.status == 200 and flow.web:
+            for contact in request.contacts():
+                for session in self.sessions:
+                    session.moved(contact.uri, flow)
 
     def _on_invite(self, request: Request, source: Source, trunk: Trunk) -> None:
         accepted = [token.partition(";")[0].strip().lower() for token in request.headers.tokens("Accept")]
@@ -364,6 +408,7 @@ class UserAgent:
         assert isinstance(transaction, InviteServer), "an INVITE opens an INVITE transaction"
         self.respond(transaction, request.response(100))
         session = IncomingSession(self, transaction, dialog, description, granted)
+        session.terms = trunk.terms(flow)
         self.sessions.add(session)
         self._invites[transaction] = session
         self._merge[(request.call_id, request.sender.tag or "", request.cseq.number)] = transaction
@@ -390,46 +435,18 @@ class UserAgent:
     # --- transactions
 
     def _open(self, request: Request, source: Source) -> ServerTransaction:
-        flow = self._flow_back(request, source)
-        kind = InviteServer if request.method == "INVITE" else NonInviteServer
-        transaction: ServerTransaction = kind(request, flow)
-        self._servers[server_key(request)] = transaction
+        transaction = self._transactions.open(request, self._flow_back(request, source))
         if isinstance(transaction, InviteServer):
             session = self._dialogs.get((request.call_id, request.target.tag or "", request.sender.tag or ""))
             if session is not None:
                 self._invites[transaction] = session
         return transaction
 
-    def _carry_out(self, transaction: Transaction, outputs: list[Output]) -> None:
-        done = self._done.get(transaction) if isinstance(transaction, ClientTransaction) else None
-        for output in outputs:
-            if isinstance(output, Send):
-                self.transmit(transaction.flow, output.data)
-            elif isinstance(output, Received) and done is not None:
-                done(output.response)
-            elif output is Trouble.TIMEOUT and done is not None:
-                self._drop(transaction)
-                done(Failure(408, "nobody answered in time"))
-        self._watch(transaction)
-
     def _watch(self, owner: Transaction | Session) -> None:
         if isinstance(owner, Transaction) and owner.over:
-            self._drop(owner)
+            self._transactions.drop(owner)
         if self._schedule.watch(owner):
             self.wake()
-
-    def _drop(self, transaction: Transaction) -> None:
-        request = transaction.request
-        if isinstance(transaction, ClientTransaction):
-            self._clients.pop((request.via.branch or "", request.method), None)
-            self._done.pop(transaction, None)
-            return
-        self._servers.pop(server_key(request), None)
-        if isinstance(transaction, InviteServer):
-            self._invites.pop(transaction, None)
-            merge = (request.call_id, request.sender.tag or "", request.cseq.number)
-            if self._merge.get(merge) is transaction:
-                del self._merge[merge]
 
     # --- answers without state
 
@@ -472,7 +489,7 @@ class UserAgent:
         via = request.via
         if source.transport == "udp" and via.has("rport"):
             return Flow("udp", source.address, source.port)
-        return Flow(source.transport, source.address, via.port or 5060, source.connection)
+        return Flow(source.transport, source.address, via.port or default_port(source.transport), source.connection)
 
     def _refused(self, cause: Cause, source: Source, status: int | None, detail: str = "") -> None:
         self.report(Refused(cause, (source.address, source.port), status, detail))

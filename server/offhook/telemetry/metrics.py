@@ -15,6 +15,12 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
+MOS_BUCKETS = (1.5, 2.0, 2.6, 3.1, 3.6, 4.0, 4.2, 4.3, 4.4, 4.5)
+"""Among them the borders of G.107 Annex B: 2.6, 3.1, 3.6, 4.0, 4.3."""
+LOST_BUCKETS = (0.0, 0.001, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5)
+JITTER_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3)
+ROUND_TRIP_BUCKETS_S = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0, 2.0)
+
 RESPONSE_BUCKETS_S = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0, 5.0)
 
 MAX_LABELS = 100
@@ -36,6 +42,22 @@ class PacketFigures:
     """Not RTP, or not from the far end, or not of its stream."""
     concealed_ms: float
     missing_ms: float
+    rtcp_dropped: int = 0
+    """RTCP packets, of a flood."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoreFigures:
+    """What the media core could not do, since it started: totals that only grow."""
+
+    kernel_drops: int
+    """Datagrams the kernel dropped because a socket's buffer was full."""
+    disk_drops: int
+    """Blocks of tracks dropped because the disk was too slow."""
+    events_dropped: int
+    """Events dropped because nobody read them."""
+    ticks_overrun: int
+    """Packets not sent because their time was long past."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +121,42 @@ class Metrics:
         self._bad = Counter("offhook_packets_bad", "Packets that are no RTP of their call.", registry=own)
         self._concealed = Counter("offhook_concealed_seconds", "Audio made up behind gaps.", registry=own)
         self._missing = Counter("offhook_missing_seconds", "Time in which no packets came.", registry=own)
+        self._rtcp_dropped = Counter("offhook_rtcp_dropped", "RTCP packets dropped unread, of a flood.", registry=own)
+        self._mos = Histogram(
+            "offhook_line_mos",
+            "Listening quality (E-model MOS) of five seconds of a line; in: what we hear, out: what is heard of us.",
+            ["direction", "trunk"],
+            buckets=MOS_BUCKETS,
+            registry=own,
+        )
+        self._line_lost = Histogram(
+            "offhook_line_lost_ratio",
+            "Packets lost or late in five seconds of a line.",
+            ["direction", "trunk"],
+            buckets=LOST_BUCKETS,
+            registry=own,
+        )
+        self._line_jitter = Histogram(
+            "offhook_line_jitter_seconds",
+            "Interarrival jitter of a line, every five seconds.",
+            ["direction", "trunk"],
+            buckets=JITTER_BUCKETS_S,
+            registry=own,
+        )
+        self._round_trip = Histogram(
+            "offhook_line_round_trip_seconds",
+            "Round trip of a line by RTCP, every five seconds.",
+            ["trunk"],
+            buckets=ROUND_TRIP_BUCKETS_S,
+            registry=own,
+        )
+        self._lines_bad = Gauge("offhook_lines_bad", "Lines that are bad now.", ["direction"], registry=own)
+        self._kernel_drops = Counter(
+            "offhook_kernel_drops", "Datagrams that the kernel dropped before the media core.", registry=own
+        )
+        self._disk_drops = Counter("offhook_disk_drops", "Blocks of audio dropped by a slow disk.", registry=own)
+        self._events_dropped = Counter("offhook_media_events_dropped", "Media events nobody read.", registry=own)
+        self._ticks_overrun = Counter("offhook_packets_unsent", "RTP packets not sent: too late.", registry=own)
         self._pacing = Gauge(
             "offhook_pacing_error_seconds", "How far from its time a packet leaves.", ["quantile"], registry=own
         )
@@ -137,6 +195,7 @@ class Metrics:
         self._recording_faults = Counter("offhook_recording_faults", "Times a disk refused a recording.", registry=own)
         self._timeline_faults = Counter("offhook_timeline_faults", "Times a disk refused a timeline.", registry=own)
         self._seen: dict[str, set[str]] = {}
+        self._core = CoreFigures(0, 0, 0, 0)
         self._worker: WorkerFigures | None = None
         """As last reported."""
 
@@ -172,6 +231,33 @@ class Metrics:
         self._bad.inc(figures.bad)
         self._concealed.inc(figures.concealed_ms / 1000)
         self._missing.inc(figures.missing_ms / 1000)
+        self._rtcp_dropped.inc(figures.rtcp_dropped)
+
+    def line(self, direction: str, trunk: str, mos_lq: float, lost: float, jitter_ms: float) -> None:
+        """One direction of a leg was measured over some seconds: `direction` is `in` or `out`, `lost` 0..1."""
+        labels = direction, self._bounded("trunk", trunk)
+        self._mos.labels(*labels).observe(mos_lq)
+        self._line_lost.labels(*labels).observe(lost)
+        self._line_jitter.labels(*labels).observe(jitter_ms / 1000)
+
+    def round_trip(self, trunk: str, rtt_ms: float) -> None:
+        """A leg's round trip was known when it was measured."""
+        self._round_trip.labels(self._bounded("trunk", trunk)).observe(rtt_ms / 1000)
+
+    def lines_bad(self, direction: str, change: int) -> None:
+        """So many more (or fewer) lines are bad now."""
+        self._lines_bad.labels(direction).inc(change)
+
+    def core(self, figures: CoreFigures) -> None:
+        """The media core reported. Called with every report, once a second or so."""
+        last, self._core = self._core, figures
+        for counter, now, before in (
+            (self._kernel_drops, figures.kernel_drops, last.kernel_drops),
+            (self._disk_drops, figures.disk_drops, last.disk_drops),
+            (self._events_dropped, figures.events_dropped, last.events_dropped),
+            (self._ticks_overrun, figures.ticks_overrun, last.ticks_overrun),
+        ):
+            counter.inc(max(0, now - before))
 
     def pacing(self, p50_ms: float, p99_ms: float, max_ms: float) -> None:
         """The media core's pacing error so far."""
@@ -249,4 +335,5 @@ def packet_figures(counters: Mapping[str, object]) -> PacketFigures:
         bad=int(sum(number(why) for why in ("bad", "wrong_source", "wrong_ssrc", "unauthentic", "replayed"))),
         concealed_ms=number("concealed_ms"),
         missing_ms=number("missing_ms"),
+        rtcp_dropped=int(number("rtcp_dropped")),
     )
