@@ -22,6 +22,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 
 
+LOOPBACK = "127.0.0.1"
+
+
 class ServerError(Exception):
     """The server did not come up; the text holds what it said."""
 
@@ -29,8 +32,8 @@ class ServerError(Exception):
 class Served:
     """A running server. Make it with `served`."""
 
-    def __init__(self, home: Path, settings: Mapping[str, Any]) -> None:
-        self.home = home
+    def __init__(self, home: Path, settings: Mapping[str, Any], host: str = LOOPBACK) -> None:
+        self.home, self.host = home, host
         self.sip_port, self.console_port = free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_STREAM)
         self.log = home / "server.log"
         self._settings = home / "offhook.toml"
@@ -69,11 +72,11 @@ class Served:
 
     @property
     def console(self) -> str:
-        return f"http://127.0.0.1:{self.console_port}"
+        return f"http://{self.host}:{self.console_port}"
 
     def uri(self, number: str, transport: str = "udp") -> str:
         suffix = ";transport=tcp" if transport == "tcp" else ""
-        return f"sip:{number}@127.0.0.1:{self.sip_port}{suffix}"
+        return f"sip:{number}@{self.host}:{self.sip_port}{suffix}"
 
     def said(self) -> str:
         """Everything it has logged."""
@@ -124,8 +127,8 @@ class Served:
         low = 20000 + (os.getpid() * 64 + self.sip_port) % 300 * 32
         whole: dict[str, Any] = {
             "home": str(self.home),
-            "sip": {"host": "127.0.0.1", "port": self.sip_port},
-            "console": {"host": "127.0.0.1", "port": self.console_port},
+            "sip": {"host": self.host, "port": self.sip_port},
+            "console": {"host": self.host, "port": self.console_port},
             "media": {"ports": [low, 29999]},
         }
         for name, value in settings.items():
@@ -134,12 +137,13 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(home: Path, **settings: Any) -> Iterator[Served]:
-    """A server with `settings` on top of loopback and free ports; stopped when the block is left."""
+def served(home: Path, host: str = LOOPBACK, **settings: Any) -> Iterator[Served]:
+    """A server with `settings` on top of `host`, an address of this machine, and free ports; stopped when the block is
+    left."""
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server ends with whoever started it
     home.mkdir(parents=True, exist_ok=True)
-    server = Served(home, settings)
+    server = Served(home, settings, host)
     server.start()
     try:
         yield server

@@ -17,7 +17,7 @@ SPIKE_AT_S = 30
 SPIKE_MS = 300
 SPIKE_FOR_S = 75
 SKEW_PPM = 100
-SKEW_FOR_S = 300
+SKEW_FOR_S = 200
 BASE_MS = 30
 
 Arrivals = list[int | None]

@@ -11,6 +11,7 @@ gives.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import itertools
 import json
@@ -18,7 +19,7 @@ import os
 import re
 import struct
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,18 +79,25 @@ class NetEq:
 
     def play(self, streams: Sequence[Stream]) -> list[Played]:
         longest_s = max(stream.packets[-1].arrival_ns for stream in streams) / 1e9
-        alike = [stream for stream in streams for _ in range(self._times)]
-        self._tell(f"neteq runs in real time: {len(alike)} streams side by side, {longest_s:.0f} s")
-        usual = os.getpriority(os.PRIO_PROCESS, 0)
-        try:
-            os.setpriority(os.PRIO_PROCESS, 0, -15)  # what else runs here is not to disturb its clock
-        except PermissionError:
-            pass
-        try:
-            played = asyncio.run(_play(alike))
-        finally:
-            os.setpriority(os.PRIO_PROCESS, 0, usual)
-        return [together(played[i : i + self._times]) for i in range(0, len(played), self._times)]
+        runs = []
+        for time_now in range(1, self._times + 1):
+            again = f", time {time_now} of {self._times}" if self._times > 1 else ""
+            self._tell(f"neteq runs in real time: {len(streams)} streams side by side, {longest_s:.0f} s{again}")
+            with _first_in_line():
+                runs.append(asyncio.run(_play(streams)))
+        return [together(alike) for alike in zip(*runs, strict=True)]
+
+
+@contextlib.contextmanager
+def _first_in_line() -> Iterator[None]:
+    """Where it may, this process goes before others: what else runs here is not to disturb NetEq's clock."""
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, -15)
+    try:
+        yield
+    finally:
+        os.setpriority(os.PRIO_PROCESS, 0, usual)
 
 
 async def _play(streams: Sequence[Stream]) -> list[Played]:

@@ -73,6 +73,8 @@ class Played:
     """The moment that the first sample of `sound` is played."""
     more: dict[str, Any] = field(default_factory=dict)
     """Figures that only this buffer has."""
+    runs: tuple[Played, ...] = ()
+    """Where this is several put together: each."""
 
     @property
     def mean_delay_ms(self) -> float:
@@ -101,6 +103,7 @@ def together(runs: Sequence[Played]) -> Played:
         sound=runs[0].sound,
         begin_ns=runs[0].begin_ns,
         more=runs[0].more,
+        runs=tuple(runs),
     )
 
 

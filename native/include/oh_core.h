@@ -168,6 +168,11 @@ struct oh_port_counters {
 	uint64_t rtcp_dropped;   /* and those dropped unread, of a flood */
 	double   mos_lq;         /* of what was heard since the port opened; 0: nothing was */
 	double   mos_cq;         /* likewise; 0: or no round trip is known */
+	uint64_t waited_ns;      /* sum over the packets of the time each waited behind a gap on the listening path */
+	uint64_t bridged;        /* 8 kHz samples given to others of a room through the playout buffer ... */
+	uint64_t bridged_heard;  /* ... of these: from packets, ... */
+	uint64_t bridged_concealed; /* ... and made up for packets that were not there */
+	uint64_t bridged_delay_us; /* sum over bridged_heard of the time from a packet's arrival until it was given out */
 };
 
 struct oh_remote {
@@ -302,7 +307,8 @@ enum oh_heard_by {          /* who hears what a port's far end says; it hears al
 	OH_HEARD_BY_SLOT    /* ... or its slot alone: to an AI agent */
 };
 
-/* Come into a room, out of any other. -ENOENT: no such room; -ENOSPC: it holds OH_ROOM_VOICES voices, slots counted. */
+/* Come into a room, out of any other. -ENOENT: no such room; -ENOSPC: it holds OH_ROOM_VOICES voices, slots counted.
+ * Where it does not come in it stays where it was. */
 int oh_port_enter(struct oh_core *core, uint32_t port, uint32_t room, enum oh_heard_by heard, uint32_t by);
 /* Leave the room, or the bridge; 0 also in none. */
 int oh_port_leave_rooms(struct oh_core *core, uint32_t port);

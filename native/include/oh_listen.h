@@ -108,6 +108,7 @@ struct oh_listen_counters {
 	uint64_t missing_samples;   /* released as MISSING */
 	uint64_t comfort_samples;   /* released as COMFORT */
 	uint64_t skipped_samples;   /* left out to catch up */
+	uint64_t waited_ns;         /* sum, over all packets, of the time behind gaps: over received it is the delay added */
 	uint64_t bad;               /* packets refused: none the codec takes, or a lone jump; or broken inside */
 	uint64_t restarts;          /* of the stream: SSRC changes and jumps */
 };

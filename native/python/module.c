@@ -605,7 +605,7 @@ static PyObject *core_port_counters(PyObject *object, PyObject *args)
 	if (error < 0)
 		return refused("counters", port, error);
 	return Py_BuildValue(
-	        "KKKKKKKKddKKKKddddKKKKKKdd", (unsigned long long)c.packets_in, (unsigned long long)c.bytes_in,
+	        "KKKKKKKKddKKKKddddKKKKKKdddddd", (unsigned long long)c.packets_in, (unsigned long long)c.bytes_in,
 	        (unsigned long long)c.packets_out, (unsigned long long)c.bytes_out, (unsigned long long)c.late,
 	        (unsigned long long)c.lost, (unsigned long long)c.duplicate, (unsigned long long)c.reordered,
 	        (double)c.concealed / 8.0, (double)c.missing / 8.0, (unsigned long long)c.bad,
@@ -613,7 +613,8 @@ static PyObject *core_port_counters(PyObject *object, PyObject *args)
 	        c.jitter_ms, c.rtt_ms, c.remote_lost, (double)c.record_dropped / 8.0,
 	        (unsigned long long)c.unauthentic, (unsigned long long)c.replayed, (unsigned long long)c.handed_up,
 	        (unsigned long long)c.handed_up_dropped, (unsigned long long)c.rtcp_in, (unsigned long long)c.rtcp_dropped,
-	        c.mos_lq, c.mos_cq);
+	        c.mos_lq, c.mos_cq, (double)c.waited_ns / 1e6, (double)c.bridged / 8.0, (double)c.bridged_concealed / 8.0,
+	        c.bridged_heard > 0 ? (double)c.bridged_delay_us / (double)c.bridged_heard / 1e3 : 0.0);
 }
 
 /* --- the module */

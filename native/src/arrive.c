@@ -124,7 +124,8 @@ static void learn(struct oh_playout *playout, int64_t at, int32_t n, int64_t arr
 	playout->fast_ns[0] = sooner(playout->fast_ns[0], transit_ns);
 	if (in_order)
 		playout->newest_ns = transit_ns;
-	if (!playout->delay.started || transit_ns - playout->usual_ns > OTHER_NS || playout->usual_ns - transit_ns > OTHER_NS)
+	if (!playout->delay.started ||
+	    (in_order && (transit_ns - playout->usual_ns > OTHER_NS || playout->usual_ns - transit_ns > OTHER_NS)))
 		playout->usual_ns = transit_ns;
 	playout->usual_ns += (transit_ns - playout->usual_ns) / USUAL;
 

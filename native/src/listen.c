@@ -63,6 +63,7 @@ static void release_slot(struct oh_listen *listen, struct oh_listen_slot *slot)
 
 	slot->used = false;
 	listen->waiting--;
+	listen->counters.waited_ns += (uint64_t)(listen->now_ns - slot->arrival_ns);
 	oh_listen_release(listen, &item);
 }
 

@@ -369,6 +369,8 @@ static size_t slow_down(struct oh_playout *playout, size_t most, float likeness)
 {
 	size_t by;
 
+	if (oh_sound_ready(playout) > OH_CODEC_SAMPLES_MAX) /* pulled 10 ms at a time, more would be put in than is played */
+		return 0;
 	oh_sound_room(playout);
 	by = oh_stretch_lengthen(playout->sound + playout->at, oh_sound_ready(playout), playout->rate_hz, most, quiet_level(playout),
 	                         likeness);

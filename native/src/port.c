@@ -261,6 +261,7 @@ void oh_port_rename(struct oh_port *port)
 void oh_port_point(struct oh_port *port, const struct oh_remote *remote, struct oh_codecs *codecs)
 {
 	bool moved = !port->have_remote || port->remote.ip != remote->ip || port->remote.rtp_port != remote->rtp_port;
+	bool reports = port->remote.rtcp_mux != remote->rtcp_mux || port->remote.rtcp_port != remote->rtcp_port;
 
 	if (!port->have_remote) {
 		report_later(port, OH_RTCP_NS / 2); /* the first comes sooner (RFC 3550 6.2) */
@@ -275,6 +276,11 @@ void oh_port_point(struct oh_port *port, const struct oh_remote *remote, struct 
 	} else if (port->now_ns - port->latch.heard_ns > OH_LATCH_SILENCE_NS) {
 		/* The same words again: a stream that runs is kept, one that stopped may come from elsewhere now. */
 		oh_latch_signalled(&port->latch, remote->ip, remote->rtp_port);
+	}
+	if (reports && !port->ice && !moved) { /* the voice goes on from where it came, reports go where they are wanted now */
+		port->rtcp_to = port->to;
+		if (!remote->rtcp_mux)
+			port->rtcp_to.sin_port = port->rtcp_fd < 0 ? 0 : htons(remote->rtcp_port);
 	}
 	if (port->pressing && remote->digits_pt < 0) { /* these keys can never be sent: nobody may wait for them, or behind them */
 		oh_digits_out_init(&port->digits_out);

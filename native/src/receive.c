@@ -133,6 +133,11 @@ static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, bo
 		receive_rtcp(port, from, data, len);
 		return;
 	}
+	/* Lest a stranger who copies packets, and is quicker, have the real ones dropped as seen before. */
+	if (port->have_remote && oh_latch_shuts_out(&port->latch, from->sin_addr.s_addr)) {
+		port->counters.wrong_source++;
+		return;
+	}
 	/* Before anything is believed of it. */
 	unsealed = oh_port_unseal(port, data, len, false);
 	if (unsealed < 0)

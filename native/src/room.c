@@ -104,6 +104,15 @@ int oh_room_enter(struct oh_room *room, oh_room_speak *speak, void *arg)
 	return -ENOSPC;
 }
 
+bool oh_room_full(const struct oh_room *room)
+{
+	uint32_t i = 0;
+
+	while (i < OH_ROOM_VOICES && room->voices[i].here)
+		i++;
+	return i == OH_ROOM_VOICES;
+}
+
 /* Have a voice say what is needed to give `until` samples in all. */
 static void speak(struct oh_room *room, struct voice *voice, uint64_t until)
 {

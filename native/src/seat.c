@@ -144,6 +144,17 @@ void oh_seat_free(struct oh_seat *seat)
 	free(seat);
 }
 
+void oh_seat_count(const struct oh_seat *seat, struct oh_port_counters *to)
+{
+	const struct oh_playout_counters *played = oh_playout_counters(seat->playout);
+	uint64_t                          wide = oh_codec_rate_hz(seat->codec) / 8000u;
+
+	to->bridged += played->played_samples / wide;
+	to->bridged_heard += played->heard_samples / wide;
+	to->bridged_concealed += played->concealed_samples / wide;
+	to->bridged_delay_us += played->delay_us / wide;
+}
+
 int oh_seat_take(struct oh_port *port, struct oh_room_entry *entry, struct oh_seat *seat)
 {
 	int line;
@@ -179,6 +190,7 @@ void oh_seat_leave(struct oh_port *port)
 			entry->ports[i] = entry->ports[--entry->count];
 	}
 	port->seat = NULL;
+	oh_seat_count(seat, &port->counters);
 	oh_seat_free(seat);
 	match_rate(entry);
 	arrange(entry); /* whom it whispered to hears it no longer, and nobody else does */

@@ -221,6 +221,9 @@ static int run_port_counters(struct oh_core *core, struct oh_command *command)
 	out->concealed = heard->concealed_samples * 8000u / rate_hz;
 	out->missing = heard->missing_samples * 8000u / rate_hz;
 	out->bad += heard->bad;
+	out->waited_ns = heard->waited_ns;
+	if (port->seat != NULL)
+		oh_seat_count(port->seat, out);
 	out->jitter_ms = port->have_source ? oh_rtcp_jitter(&port->source) * 1000.0 / clock_hz : 0.0;
 	oh_quality_whole(port, &whole);
 	out->mos_lq = whole.mos_lq > 0.0f ? (double)whole.mos_lq : 0.0;

@@ -181,13 +181,14 @@ static void the_due_time_is_when_something_happens(void)
 	talk(0, 10);
 	pass(20 * MS);
 	CHECK_INT(packet(11), 0);
-	int64_t due = oh_listen_due_ns(&listen);
+	int64_t due = oh_listen_due_ns(&listen), came = now;
 
 	CHECK(due > now && due <= now + OH_LISTEN_WAIT_NS);
 	oh_listen_tick(&listen, now = due - 1);
 	CHECK_INT(heard_at_ns[11], 0);
 	oh_listen_tick(&listen, now = due);
 	CHECK_INT(heard_at_ns[11], due);
+	CHECK_INT(listen.counters.waited_ns, due - came); /* of eleven packets this one alone waited */
 }
 
 static void a_late_packet_comes_out_for_the_recording_only(void)

@@ -508,6 +508,21 @@ static int largest_step(const int16_t *x, size_t n)
 	return largest;
 }
 
+static void one_packet_from_long_ago_is_not_waited_for(void)
+{
+	dial(800, 5);
+	call.pull = 80;
+	call.arrives_ns[300] += 1500 * MS;
+	call.arrives_ns[500] += 1900 * MS;
+	while (call.now_ns < FIRST_MS * MS + 790 * 20 * MS) {
+		pull();
+		CHECK_BELOW(oh_playout_target_ms(call.playout), 60);
+	}
+	CHECK_INT(count()->late, 2);
+	CHECK_BELOW(call.delay_ms, 30);
+	hang_up();
+}
+
 static void nothing_clicks_whatever_the_network_does(void)
 {
 	dial(1500, 5);
@@ -544,6 +559,7 @@ int main(void)
 	RUN(a_lone_stray_is_refused_and_two_in_a_row_are_a_new_stream);
 	RUN(what_is_no_packet_is_refused);
 	RUN(nobody_pulling_fills_no_more_than_the_buffer);
+	RUN(one_packet_from_long_ago_is_not_waited_for);
 	RUN(nothing_clicks_whatever_the_network_does);
 	return 0;
 }

@@ -7,8 +7,9 @@ asks no one outside for anything.
 from __future__ import annotations
 
 import contextlib
+import shlex
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,12 @@ async def browsing(
     *more: str,
     microphone: Path | str | None = "beeps",
     window: tuple[int, int] = DESKTOP,
+    there: Callable[..., list[str]] | None = None,
     **context: Any,
 ) -> AsyncIterator[Page]:
     """An empty page. `microphone`: a WAV file, `beeps`, `refused`, or None for none. `more`: switches of Chromium;
-    `context`: what Playwright's contexts take, such as `color_scheme`.
+    `there`: makes of a command one that is run in another network; `context`: what Playwright's contexts take, such as
+    `color_scheme`.
 
     When the block is left, it is held that the page has raised no error of its own making."""
     if CHROMIUM is None:
@@ -60,7 +63,7 @@ async def browsing(
     async with async_playwright() as driver:
         browser = await driver.chromium.launch_persistent_context(
             profile,
-            executable_path=CHROMIUM,
+            executable_path=CHROMIUM if there is None else _script(profile, there(CHROMIUM)),
             args=switches,
             viewport=ViewportSize(width=window[0], height=window[1]),
             **context,
@@ -75,3 +78,11 @@ async def browsing(
         finally:
             await browser.close()
         assert not faults, "\n".join(faults)
+
+
+def _script(profile: Path, command: Sequence[str]) -> Path:
+    """A program that is `command`: Playwright can start nothing else."""
+    program = profile.with_name(f"{profile.name}.sh")
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    return program

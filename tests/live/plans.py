@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from loadtest.served import Served, free_port, served
+from loadtest.served import LOOPBACK, Served, free_port, served
 
 USER, PASSWORD = "desk-7", "correct horse"
 
@@ -89,7 +89,7 @@ def settings(home: Path, plan: str, **more: Any) -> Mapping[str, Any]:
 
 
 @contextlib.contextmanager
-def started(home: Path, **more: Any) -> Iterator[Served]:
+def started(home: Path, host: str = LOOPBACK, **more: Any) -> Iterator[Served]:
     """A running server, whose log is told where a test fails in it."""
-    with served(home, **more) as server:
+    with served(home, host, **more) as server:
         yield server

@@ -128,6 +128,29 @@ def test_each_of_three_hears_the_others_and_not_themselves(core: MediaCore, hous
     room.close()
 
 
+def test_a_port_tells_what_its_playout_buffer_did_for_others_even_when_it_has_left(
+    core: MediaCore, house: House
+) -> None:
+    parties = [house.party(name, hz) for name, hz in (("ann", 400), ("ben", 650))]
+    ann = parties[0].port
+    assert ann.counters().bridged_ms == 0
+    room = core.room()
+    for party in parties:
+        room.enter(party.port)
+    house.go_on(500)
+    during = ann.counters()
+    assert 300 < during.bridged_ms
+    assert 0 < during.bridged_delay_ms < 100
+    assert during.bridged_concealed_ms < during.bridged_ms / 2
+    room.leave(ann)
+    left = ann.counters()
+    assert left.bridged_ms >= during.bridged_ms
+    house.go_on(200)
+    assert ann.counters().bridged_ms == left.bridged_ms, "nothing is given to others outside a room"
+    house.stop()
+    room.close()
+
+
 def test_who_listens_in_hears_all_and_is_heard_by_nobody(core: MediaCore, house: House) -> None:
     caller, human, boss = (house.party(name, hz) for name, hz in (("caller", 400), ("human", 650), ("boss", 1_100)))
     room = core.room()
@@ -260,6 +283,11 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(core: MediaCore) -> None:
         room.enter(port)
     with pytest.raises(MediaError, match="16 voices"):
         room.enter(ports[16])
+    elsewhere = core.room()
+    elsewhere.enter(ports[16])
+    with pytest.raises(MediaError, match="16 voices"):
+        room.enter(ports[16])
+    elsewhere.heard(ports[16], HeardBy.ALL)  # refused there, it has not left this one
     with pytest.raises(MediaError, match="say by whom"):
         room.heard(ports[0], HeardBy.LINE)
     room.leave(ports[3])

@@ -101,6 +101,10 @@ def test_a_ports_counters_are_added_up_by_their_names() -> None:
         rtcp_dropped=0,
         mos_lq=4.4,
         mos_cq=4.3,
+        waited_ms=12.5,
+        bridged_ms=0.0,
+        bridged_concealed_ms=0.0,
+        bridged_delay_ms=0.0,
     )
     metrics.packets(packet_figures(asdict(counters)))
     metrics.packets(packet_figures(asdict(counters)))

@@ -115,4 +115,8 @@ class Core:
         int,
         float,
         float,
+        float,
+        float,
+        float,
+        float,
     ]: ...

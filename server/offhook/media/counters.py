@@ -58,6 +58,15 @@ class PortCounters:
     """Listening quality of all that was heard, 1 to 4.5 by the E-model (ITU-T G.107); 0.0 where nothing was."""
     mos_cq: float
     """Conversational quality of it, the delay counted; 0.0 where no round trip is known."""
+    waited_ms: float
+    """Sum over the packets of how long each waited behind a gap before it was heard: divided by `packets_in`, the delay
+    that listening adds."""
+    bridged_ms: float
+    """Given to others of a bridge or room, through the adaptive playout buffer; silence counts."""
+    bridged_concealed_ms: float
+    """Of that: made up for packets that were not there."""
+    bridged_delay_ms: float
+    """How long a packet's sound waited in that buffer, on average; 0.0 where nothing was bridged."""
 
 
 @dataclass(frozen=True, slots=True)

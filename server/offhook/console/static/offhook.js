@@ -75,6 +75,7 @@ const PATIENCE_MS = 60_000;
 const OPEN_MS = 8_000; // for a socket to open
 const RING_MS = 120_000; // for a call to be answered
 const ANSWER_MS = 6_000; // for an answer to an offer within a call
+const RESTART_MS = 2_500; // over a socket that may have gone with the path
 const SETTLE_MS = 6_000; // for sound to flow again after one
 const FIRST_SOUND_MS = 20_000; // for sound to flow at all
 const GRACE_MS = 800; // a path that comes back within this was never lost
@@ -573,7 +574,7 @@ export class OffhookCall extends EventTarget {
       }
       try {
         if (this.#socket) {
-          await this.#negotiate({ type: "restart" }, ANSWER_MS);
+          await this.#negotiate({ type: "restart" }, RESTART_MS);
         } else {
           await this.#dial();
           // A call that still rings is answered when somebody answers it.
