@@ -125,16 +125,25 @@ tools() {
 	install_pins requirements-dev.txt
 }
 
-# The telephones and the browser that the tests call with, none of them ours. Tests that miss one say so and are skipped.
+# The telephones and the browser of the tests, what stands between them and the server, and the buffers they compare, none
+# of them ours. Tests that miss one say so and are skipped.
 peers() {
-	local missing
-	missing=$(lacking sip-tester baresip-core chromium espeak-ng flite openssl)
+	local missing service
+	missing=$(lacking sip-tester baresip-core linphone-cli kamailio rtpengine-daemon coturn chromium espeak-ng flite \
+		libspeexdsp1 libspandsp2 openssl)
+	command -v npm >/dev/null || missing+=$(lacking npm)
 	[ -n "$missing" ] || return 0
 	if may_install; then
 		# shellcheck disable=SC2086
-		install_packages "calls from telephones that are not ours" $missing
+		install_packages "telephones and buffers that are not ours" $missing
+		# Debian starts what serves, on the ports of the real thing. Here only tests start it.
+		for service in kamailio rtpengine-daemon coturn; do
+			case " $missing" in
+			*" $service "*) systemctl disable --now "$service" >/dev/null 2>&1 || true ;;
+			esac
+		done
 	else
-		echo "setup: tests that call with other telephones are skipped; to have them: sudo apt-get install $missing"
+		echo "setup: tests with others' telephones and buffers are skipped; to have them: sudo apt-get install $missing"
 	fi
 }
 

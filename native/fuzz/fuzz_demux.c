@@ -13,7 +13,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct oh_demux demux;
 	int64_t         now_ns = 1000000000, begun_ns = now_ns;
-	int64_t         up[2] = {0, 0};
+	int64_t         up[3] = {0, 0, 0}; /* STUN of strangers and of the selected, DTLS */
+	bool            selected;
 	uint32_t        before_ip = 0;
 	uint16_t        before_port = 0;
 	int64_t         selected_ns = 0;
@@ -43,7 +44,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		case OH_DEMUX_HAND_UP:
 			if (kind != OH_DEMUX_STUN && kind != OH_DEMUX_DTLS)
 				abort();
-			if (++up[kind == OH_DEMUX_DTLS] > OH_DEMUX_BURST + (now_ns - begun_ns) / OH_DEMUX_LEAST_NS)
+			selected = port != 0 && ip == demux.ip && port == demux.port;
+			if (++up[kind == OH_DEMUX_DTLS ? 2 : selected] > OH_DEMUX_BURST + (now_ns - begun_ns) / OH_DEMUX_LEAST_NS)
 				abort();
 			if (kind == OH_DEMUX_STUN)
 				break;

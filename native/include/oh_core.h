@@ -307,7 +307,8 @@ enum oh_heard_by {          /* who hears what a port's far end says; it hears al
 	OH_HEARD_BY_SLOT    /* ... or its slot alone: to an AI agent */
 };
 
-/* Come into a room, out of any other. -ENOENT: no such room; -ENOSPC: it holds OH_ROOM_VOICES voices, slots counted. */
+/* Come into a room, out of any other. -ENOENT: no such room; -ENOSPC: it holds OH_ROOM_VOICES voices, slots counted.
+ * Where it does not come in it stays where it was. */
 int oh_port_enter(struct oh_core *core, uint32_t port, uint32_t room, enum oh_heard_by heard, uint32_t by);
 /* Leave the room, or the bridge; 0 also in none. */
 int oh_port_leave_rooms(struct oh_core *core, uint32_t port);

@@ -57,7 +57,4 @@ void oh_delay_heard(struct oh_delay *delay, int64_t transit_ns, int64_t guarded_
 /* The lag to play at, ns; only after a packet was heard. */
 int64_t oh_delay_wise_ns(const struct oh_delay *delay);
 
-/* The stream's timeline was moved, or what waited was dropped: transits are less by this from now on, ns. */
-void oh_delay_moved(struct oh_delay *delay, int64_t less_ns);
-
 #endif

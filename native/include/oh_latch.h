@@ -46,6 +46,9 @@ void oh_latch_signalled(struct oh_latch *latch, uint32_t ip, uint16_t port);
 /* The far end goes on from this address, which is beyond doubt: its stream is taken from there, and from nowhere else. */
 void oh_latch_select(struct oh_latch *latch, uint32_t ip, uint16_t port);
 
+/* Is this an address (network byte order) from which nothing would be taken, whatever it is? Such packets need not be opened. */
+bool oh_latch_shuts_out(const struct oh_latch *latch, uint32_t ip);
+
 /*
  * Judge a packet that is valid RTP of a negotiated payload type.
  *   ip, port  where it came from, network and host byte order

@@ -1,8 +1,26 @@
 /*
  * oh_playout.h - the bridge path's buffer: packets of one stream in as they arrive, sound to play out at a steady pull.
  *
- * A person listens to this one, so it trades delay against gaps: packets are kept encoded until they are played, for as
- * long as recent arrivals say is wise and no longer.
+ * A person listens to this one, so it trades delay against gaps. Packets are kept encoded until they are played:
+ *   - How long they are kept is learnt from arrivals (oh_delay.h): as long as the worst of a recent past whose length is
+ *     learnt too. So a lone spike is forgotten in a second, and swarms of them are provided for.
+ *   - The pace changes by whole pitch periods (oh_stretch.h), between words where that can wait: faster when more is kept
+ *     than is wise, slower when less, and slower also while a packet that should be there is not.
+ *   - Where nothing is there to be played the voice goes on (oh_expand.h), fading into the noise of the place. Nothing is
+ *     given up meanwhile: what comes late is played after all, and the delay that it brought is taken back by a faster
+ *     pace. Where a later packet shows that one was lost, what was made up stands in its place, sample for sample: a
+ *     loss leaves no delay behind.
+ *   - A silence that the sender chose (comfort noise of RFC 3389, or a timestamp that jumps while the sequence numbers
+ *     go on) is noise of the level that the sender said, or of the background heard before; its length is free, so what
+ *     is said after it is delayed no more than is wise at that moment.
+ *   - After a stall that leaves playing more than three seconds behind, what is too old is left out.
+ *   - A sender's clock that is faster or slower than ours is but a slow change of the network.
+ *
+ * A new stream (oh_playout_restart), a timestamp that goes back or far ahead while the sequence numbers go on, and two
+ * packets in a row far off by their sequence numbers start again; what was learnt of the network stays.
+ *
+ * Bounded: OH_PLAYOUT_BYTES and what the decoder holds, from open to close; at most 200 packets wait, of 32,000 bytes in
+ * all, the oldest making room. One thread at a time; put and get never allocate, lock or wait.
  */
 #ifndef OH_PLAYOUT_H
 #define OH_PLAYOUT_H
@@ -13,9 +31,11 @@
 
 #include "oh_codec.h"
 
+#define OH_PLAYOUT_BYTES 65536u
+
 struct oh_playout_packet {
 	const uint8_t *payload;   /* copied */
-	size_t         len;       /* bytes; audio: as oh_codec_samples takes them; comfort noise: 1 or more */
+	size_t         len;       /* bytes; 0: holds no sound (digits), but takes a sequence number: the sender is silent */
 	uint32_t       timestamp; /* RTP timestamp, in ticks of the codec's clock */
 	uint16_t       seq;
 	bool           comfort;   /* a comfort noise packet (RFC 3389): first byte is the level in -dBov */
@@ -63,7 +83,7 @@ int oh_playout_put(struct oh_playout *playout, const struct oh_playout_packet *p
 /*
  * The next n samples to play; always all of them.
  *   n       a multiple of 10 ms at the codec's rate
- *   now_ns  CLOCK_MONOTONIC, never less than in an earlier call
+ *   now_ns  CLOCK_MONOTONIC, never less than in an earlier call; the same where one moment's sound is asked for in pieces
  */
 void oh_playout_get(struct oh_playout *playout, int16_t *out, size_t n, int64_t now_ns);
 
@@ -73,7 +93,7 @@ void oh_playout_restart(struct oh_playout *playout);
 /* What happened so far; valid as long as the playout is. */
 const struct oh_playout_counters *oh_playout_counters(const struct oh_playout *playout);
 
-/* What the buffer now holds before the sound that is given out next, in ms, and what it thinks wise. */
+/* How long the sound that is given out next will have waited if it took as long as usual to come, and what is wise, ms. */
 int32_t oh_playout_delay_ms(const struct oh_playout *playout);
 int32_t oh_playout_target_ms(const struct oh_playout *playout);
 

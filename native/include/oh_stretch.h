@@ -15,7 +15,6 @@
 #define OH_STRETCH_LEAST_US 2500u  /* shortest pitch period: 400 Hz */
 #define OH_STRETCH_MOST_US  15000u /* longest: 66 Hz */
 #define OH_STRETCH_MOST     240u   /* the same in samples at 16 kHz */
-#define OH_STRETCH_QUIET    64     /* root mean square: -54 dBov */
 
 /* Root mean square of n samples. */
 int32_t oh_stretch_level(const int16_t *pcm, size_t n);
@@ -29,25 +28,20 @@ size_t oh_stretch_lag(const int16_t *pcm, bool back, size_t window, size_t least
 
 /*
  * Shorten n samples from their beginning on, in place, by at most `most` samples.
- *   likeness  least that will do, where it is not quiet
+ *   quiet     level (root mean square) below which it is quiet
+ *   likeness  least that will do where it is not
  * How many were taken out: 0, or the shortest period and more. The rest is n less that.
  */
-size_t oh_stretch_shorten(int16_t *pcm, size_t n, uint32_t rate_hz, size_t most, float likeness);
+size_t oh_stretch_shorten(int16_t *pcm, size_t n, uint32_t rate_hz, size_t most, int32_t quiet,
+                          float likeness);
 
 /*
  * Lengthen n samples from their beginning on, in place, by at most `most`; there is room for them behind.
  *   pcm       what is there already, OH_STRETCH_MOST_US of it before pcm[0] too
  * How many were put in, as above.
  */
-size_t oh_stretch_lengthen(int16_t *pcm, size_t n, uint32_t rate_hz, size_t most, float likeness);
-
-/*
- * Where sound that returns fits what was made up in its place.
- *   made      `reach` + `window` samples that the made-up sound would go on with
- *   real      as many of the real one
- * How many more samples of `made` should come before real[0], -reach..reach; below 0: how many of `real` to leave out.
- */
-int oh_stretch_fit(const int16_t *made, const int16_t *real, size_t reach, size_t window);
+size_t oh_stretch_lengthen(int16_t *pcm, size_t n, uint32_t rate_hz, size_t most, int32_t quiet,
+                          float likeness);
 
 /* from[i] fades into to[i], over n samples; out may be either. */
 void oh_stretch_fade(int16_t *out, const int16_t *from, const int16_t *to, size_t n);

@@ -12,11 +12,14 @@ enum {
 	SEQ_FAR = 1000,    /* a sequence number further off is of another stream, if a second follows it */
 	FASTS_MS = 10000,
 	USUAL = 64,        /* packets that the mean transit runs over */
+	STRAY = 1 << 16,   /* one packet out of order, as a share of ... */
+	STRAYS = 256,      /* ... so many */
 };
 
 #define GUARD_NS (5 * MS / 2)  /* a packet that came so shortly before its pull might have missed it */
 #define EARLY_NS (500 * MS)    /* a packet so much before its time has a timestamp that jumped */
-#define STRAY_NS (200 * MS)    /* a packet out of order is not waited for longer than usual by more than this */
+#define OTHER_NS (1000 * MS)   /* a transit so far from the usual one is of another network: begin to learn again */
+#define STRAY_NS (12 * MS)     /* what it is worth to wait, longer than usual, for 1 in 256 packets out of order */
 
 static int64_t later(int64_t a, int64_t b)
 {
@@ -121,14 +124,19 @@ static void learn(struct oh_playout *playout, int64_t at, int32_t n, int64_t arr
 	playout->fast_ns[0] = sooner(playout->fast_ns[0], transit_ns);
 	if (in_order)
 		playout->newest_ns = transit_ns;
-	if (!playout->delay.started)
+	if (!playout->delay.started ||
+	    (in_order && (transit_ns - playout->usual_ns > OTHER_NS || playout->usual_ns - transit_ns > OTHER_NS)))
 		playout->usual_ns = transit_ns;
 	playout->usual_ns += (transit_ns - playout->usual_ns) / USUAL;
 
+	/* the more packets come out of order, the more delay they are worth */
 	int64_t most_ns = INT64_MAX;
 
+	playout->strays += (in_order ? 0 : STRAY) - playout->strays / STRAYS;
+	if (!in_order && transit_ns > playout->usual_ns + STRAY_NS * playout->strays / STRAY)
+		return;
 	if (playout->delay.started)
-		most_ns = oh_delay_wise_ns(&playout->delay) + (in_order ? OH_PLAYOUT_FAR_NS : STRAY_NS);
+		most_ns = oh_delay_wise_ns(&playout->delay) + OH_PLAYOUT_FAR_NS;
 	oh_delay_heard(&playout->delay, sooner(most_ns, pull_after(playout, arrival_ns) - sent_ns),
 	               sooner(most_ns, pull_after(playout, arrival_ns + GUARD_NS) - sent_ns), playout->pull_ns, packet_ns);
 }

@@ -50,7 +50,7 @@ uint32_t oh_random(struct oh_core *core)
 
 struct oh_port *oh_core_port(struct oh_core *core, uint32_t number)
 {
-	struct oh_port *port = core->ports[number % OH_MAX_PORTS];
+	struct oh_port *port = *oh_core_port_place(core, number);
 
 	return port != NULL && port->number == number ? port : NULL;
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 enum {
-	START_US = 20000,     /* to spare at first, when nothing is known */
+	START_US = 0,         /* to spare at first, when nothing is known */
 	NEVER = INT32_MIN / 2,
 	FAR_US = 100000000,   /* transits further apart are not of one stream */
 	PACE = 4,             /* a rule changes its lag by a quarter of the sound that goes by */
@@ -13,8 +13,8 @@ enum {
 /* What a rule pays, in milliseconds of delay to one packet. */
 static const float late_cost = 3000.0f;    /* for a packet that comes too late ... */
 static const float wait_cost = 100.0f;     /* ... and for each ms that it is waited for, up to ... */
-static const float wait_most_ms = 1000.0f; /* ... so many */
-static const float pace_cost = 3.0f;       /* for each ms that the lag changes */
+static const int32_t wait_most_us = 1000000; /* ... so many */
+static const float pace_cost = 20.0f;      /* for each ms that the lag changes */
 static const float memory = 1.0007f;       /* what was paid is worth half after a thousand packets: 20 s */
 
 static const int32_t window_us[OH_DELAY_WINDOWS] = { 200000, 500000, 1000000, 2000000, 4000000, 8000000 };
@@ -22,11 +22,6 @@ static const int32_t window_us[OH_DELAY_WINDOWS] = { 200000, 500000, 1000000, 20
 static int32_t larger(int32_t a, int32_t b)
 {
 	return a > b ? a : b;
-}
-
-static int32_t smaller(int32_t a, int32_t b)
-{
-	return a < b ? a : b;
 }
 
 void oh_delay_init(struct oh_delay *delay)
@@ -71,22 +66,26 @@ static int32_t most_of(struct oh_delay_window *window, int32_t transit, int32_t 
 	return most;
 }
 
-/* What a rule pays for one packet, and where that leaves it. */
-static float pay(int32_t *lag, int32_t transit, int32_t aim, int32_t pace)
+/*
+ * What each rule pays for one packet, its delay counted from `base` on, and where that leaves it. One loop without
+ * branches, for it runs with every packet.
+ */
+static void pay(struct oh_delay *delay, const int32_t *aims, int32_t transit, int32_t base, int32_t pace)
 {
-	float   paid = 0;
-	int32_t before;
+	int32_t *lags = delay->lag;
+	float   *paid = delay->paid, worth = delay->worth;
 
-	if (transit > *lag) {
-		float waited_ms = (float)(transit - *lag) / 1000.0f;
+	for (unsigned rule = 0; rule < OH_DELAY_WINDOWS * OH_DELAY_SPARES; rule++) {
+		int32_t waited = transit > lags[rule] ? transit - lags[rule] : 0;
+		int32_t lag = lags[rule] + waited, aim = aims[rule];
+		int32_t down = lag - pace > aim ? lag - pace : aim, up = lag + pace < aim ? lag + pace : aim;
+		int32_t then = lag > aim ? down : up, change = then > lag ? then - lag : lag - then;
+		float   waited_us = (float)(waited < wait_most_us ? waited : wait_most_us);
 
-		paid += late_cost + wait_cost * (waited_ms < wait_most_ms ? waited_ms : wait_most_ms);
-		*lag = transit;
+		lags[rule] = then;
+		paid[rule] += worth * ((waited > 0 ? late_cost : 0.0f) + wait_cost / 1000.0f * waited_us +
+		                       (float)(lag - base) / 1000.0f + pace_cost / 1000.0f * (float)change);
 	}
-	before = *lag;
-	paid += (float)before / 1000.0f;
-	*lag = before > aim ? larger(aim, before - pace) : smaller(aim, before + pace);
-	return paid + pace_cost * (float)(before > *lag ? before - *lag : *lag - before) / 1000.0f;
 }
 
 /* Keep what was paid in floats' range. */
@@ -116,13 +115,10 @@ void oh_delay_heard(struct oh_delay *delay, int64_t transit_ns, int64_t guarded_
 	for (unsigned w = 0; w < OH_DELAY_WINDOWS; w++) {
 		int32_t most = most_of(&delay->windows[w], guarded, packet_us, window_us[w]);
 
-		for (unsigned s = 0; s < OH_DELAY_SPARES; s++) {
-			unsigned rule = w * OH_DELAY_SPARES + s;
-
-			aims[rule] = most + (int32_t)s * (int32_t)(spare_ns / 1000);
-			delay->paid[rule] += delay->worth * pay(&delay->lag[rule], transit, aims[rule], pace);
-		}
+		for (unsigned spare = 0; spare < OH_DELAY_SPARES; spare++)
+			aims[w * OH_DELAY_SPARES + spare] = most + (int32_t)spare * (int32_t)(spare_ns / 1000);
 	}
+	pay(delay, aims, transit, aims[0], pace);
 	for (unsigned rule = 0; rule < OH_DELAY_WINDOWS * OH_DELAY_SPARES; rule++)
 		if (delay->paid[rule] < delay->paid[delay->rule])
 			delay->rule = rule;
@@ -134,9 +130,4 @@ void oh_delay_heard(struct oh_delay *delay, int64_t transit_ns, int64_t guarded_
 int64_t oh_delay_wise_ns(const struct oh_delay *delay)
 {
 	return delay->origin_ns + (int64_t)delay->wise * 1000;
-}
-
-void oh_delay_moved(struct oh_delay *delay, int64_t less_ns)
-{
-	delay->origin_ns -= less_ns;
 }

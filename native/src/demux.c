@@ -49,7 +49,7 @@ enum oh_demux_verdict oh_demux_judge(struct oh_demux *demux, uint32_t ip, uint16
 	bool               selected = demux->port != 0 && demux->port == port && demux->ip == ip;
 
 	if (kind == OH_DEMUX_STUN)
-		return hand_up(&demux->stun_free_ns, now_ns);
+		return hand_up(selected ? &demux->stun_free_ns : &demux->stranger_free_ns, now_ns);
 	if (kind == OH_DEMUX_OTHER)
 		return OH_DEMUX_BAD;
 	if (kind == OH_DEMUX_DTLS)

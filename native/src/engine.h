@@ -360,7 +360,7 @@ struct oh_core {
 	_Atomic uint64_t              events_dropped;
 
 	/* media thread */
-	struct oh_port               *ports[OH_MAX_PORTS]; /* by number % OH_MAX_PORTS */
+	struct oh_port               *ports[OH_MAX_PORTS]; /* where oh_core_port_place says */
 	uint32_t                      next_port;
 	uint32_t                      open_ports;
 	uint32_t                      phase_ports[OH_PHASES];
@@ -384,6 +384,12 @@ struct oh_core {
 	uint64_t                      random;    /* state of oh_random */
 	_Alignas(8) uint8_t           datagram[OH_DATAGRAM]; /* the one being looked at */
 };
+
+/* Where the port of a number lies: its numbers are `step` apart, and all places are used. */
+static inline struct oh_port **oh_core_port_place(struct oh_core *core, uint32_t number)
+{
+	return &core->ports[number / core->step % OH_MAX_PORTS];
+}
 
 /* Samples in a millisecond of what the port says. */
 static inline uint32_t oh_port_per_ms(const struct oh_port *port)
@@ -455,6 +461,7 @@ void oh_digit_heard(struct oh_port *port, const struct oh_digit *digit);
 
 /* quality.c */
 void oh_quality_heard(struct oh_port *port, const struct oh_rtp *rtp, bool late); /* a packet that counts */
+uint64_t oh_quality_late(const struct oh_port *port); /* packets that came too late for whoever listens */
 void oh_quality_told(struct oh_port *port, const struct oh_rtcp *rtcp);           /* the far end reported */
 void oh_quality_begin(struct oh_port *port); /* signalling spoke for the first time */
 void oh_quality_tick(struct oh_port *port);

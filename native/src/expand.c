@@ -28,6 +28,22 @@ static void take_cycle(struct oh_expand *expand, uint32_t periods)
 	expand->cycle_at = len - expand->period; /* the newest period is the one that follows on */
 }
 
+/* A voice that was dying away goes on dying away: the last period against the one before. */
+static void fall(struct oh_expand *expand)
+{
+	const int16_t *last = expand->past + expand->past_len - expand->period;
+	float          is = (float)oh_stretch_level(last, expand->period) + 1.0f;
+	float          was = (float)oh_stretch_level(last - expand->period, expand->period) + 1.0f;
+	float          lost = 1.0f - (is > 0.5f * was ? is / was : 0.5f), ten_ms = (float)samples(expand, 10000);
+	float          in_ten_ms = lost * ten_ms / (float)expand->period;
+	int32_t        slope = (int32_t)((in_ten_ms < 0.3f ? in_ten_ms : 0.3f) * (float)ONE / ten_ms);
+
+	if (slope > expand->slope) {
+		expand->slope = slope;
+		expand->full = 0;
+	}
+}
+
 void oh_expand_begin(struct oh_expand *expand, const int16_t *end, uint32_t rate_hz)
 {
 	uint32_t window, least, most;
@@ -36,7 +52,7 @@ void oh_expand_begin(struct oh_expand *expand, const int16_t *end, uint32_t rate
 	expand->rate_hz = rate_hz;
 	expand->past_len = samples(expand, OH_EXPAND_PAST_MS * 1000u);
 	memcpy(expand->past, end - expand->past_len, expand->past_len * sizeof(*end));
-	window = samples(expand, 20000);
+	window = samples(expand, 8000);
 	least = samples(expand, 5000); /* higher voices repeat two periods at once */
 	most = samples(expand, OH_STRETCH_MOST_US);
 	expand->period = (uint32_t)oh_stretch_lag(end - window, true, window, least, most, &likeness);
@@ -45,8 +61,9 @@ void oh_expand_begin(struct oh_expand *expand, const int16_t *end, uint32_t rate
 	expand->gone = 0;
 	expand->full = samples(expand, 10000);
 	expand->gain = ONE;
-	expand->slope = ONE / (int32_t)samples(expand, 50000);
+	expand->slope = ONE / (int32_t)samples(expand, 100000);
 	take_cycle(expand, 1);
+	fall(expand);
 	expand->step = expand->past[expand->past_len - 1] - expand->past[expand->past_len - 1 - expand->period];
 }
 

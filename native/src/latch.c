@@ -65,6 +65,11 @@ static enum oh_verdict judge_digits(struct oh_latch *latch, uint32_t ip, uint16_
 	return follow(&latch->digits, ip, port, ssrc, seq) >= SAME_SOURCE_PACKETS ? OH_TAKE_DIGITS : OH_WRONG_SSRC;
 }
 
+bool oh_latch_shuts_out(const struct oh_latch *latch, uint32_t ip)
+{
+	return latch->on && latch->ip != ip && latch->signalled != ip;
+}
+
 enum oh_verdict oh_latch_judge(struct oh_latch *latch, uint32_t ip, uint16_t port, uint32_t ssrc, uint16_t seq,
                                bool digits, int64_t now_ns)
 {
@@ -73,6 +78,8 @@ enum oh_verdict oh_latch_judge(struct oh_latch *latch, uint32_t ip, uint16_t por
 	bool     same_ip, same_source;
 	uint32_t count;
 
+	if (oh_latch_shuts_out(latch, ip))
+		return OH_WRONG_SOURCE;
 	if (!latch->on) {
 		if (signalled || follow(&latch->candidate, ip, port, ssrc, seq) >= OH_LATCH_PACKETS)
 			return take(latch, ip, port, ssrc, now_ns);
@@ -85,7 +92,7 @@ enum oh_verdict oh_latch_judge(struct oh_latch *latch, uint32_t ip, uint16_t por
 	if (same_source && digits)
 		return judge_digits(latch, ip, port, ssrc, seq);
 	if (!same_ip) /* who was named is believed over who merely sent first */
-		return signalled ? take(latch, ip, port, ssrc, now_ns) : OH_WRONG_SOURCE;
+		return take(latch, ip, port, ssrc, now_ns);
 	count = follow(&latch->candidate, ip, port, ssrc, seq);
 	if ((same_source || named) && count >= SAME_SOURCE_PACKETS)
 		return take(latch, ip, port, ssrc, now_ns);

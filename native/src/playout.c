@@ -16,9 +16,15 @@ enum {
 	PAST = OH_EXPAND_PAST,
 	HURRY_MS = 40,      /* so far off the pace changes at every pull, else at every second */
 	HUSH_MS = 10,       /* from a voice to the noise of a chosen silence */
+	JOIN_MS = 3,        /* from sound that was made up into the real one */
+	WIN_MS = 20,        /* most that is put in while a packet is waited for; then sound is made up, and fades */
+	FLOOR_EACH = 4,     /* of so many packets one is looked at for the level of the background */
+	QUIET_LEAST = 48,   /* -57 dBov */
+	QUIET_MOST = 400,   /* -38 dBov */
 	OVERDUE_MS = 15,    /* a packet is, that has taken so much more than usual */
 };
 
+_Static_assert(sizeof(struct oh_playout) <= OH_PLAYOUT_BYTES, "as the header says");
 _Static_assert(PAST + 2 * OH_CODEC_SAMPLES_MAX + 4 * OH_STRETCH_MOST + 320 <= OH_PLAYOUT_SOUND, "always room for a packet");
 
 static uint32_t samples_of_ms(const struct oh_playout *playout, uint32_t ms)
@@ -29,11 +35,6 @@ static uint32_t samples_of_ms(const struct oh_playout *playout, uint32_t ms)
 static uint32_t least(uint32_t a, uint32_t b)
 {
 	return a < b ? a : b;
-}
-
-static uint32_t ready(const struct oh_playout *playout)
-{
-	return playout->end - playout->at;
 }
 
 int oh_playout_open(struct oh_playout **playout, enum oh_codec codec, uint32_t seed)
@@ -65,101 +66,6 @@ void oh_playout_close(struct oh_playout *playout)
 		return;
 	oh_decoder_close(&playout->decoder);
 	free(playout);
-}
-
-/* ---- what is ready ---- */
-
-static void add_run(struct oh_playout *playout, enum oh_playout_source source, uint32_t n, int64_t arrival_ns)
-{
-	struct oh_playout_run *last = &playout->runs[playout->run_count - 1];
-
-	if (n == 0)
-		return;
-	if (playout->run_count == OH_PLAYOUT_RUNS ||
-	    (playout->run_count > 0 && last->source == source && last->arrival_ns == arrival_ns)) {
-		last->n += n;
-		return;
-	}
-	playout->runs[playout->run_count++] = (struct oh_playout_run){ arrival_ns, n, source };
-}
-
-static void drop_first_run(struct oh_playout *playout)
-{
-	playout->run_count--;
-	memmove(playout->runs, playout->runs + 1, playout->run_count * sizeof(*playout->runs));
-}
-
-/* n samples were taken out at the beginning of what is ready. */
-static void runs_shorter(struct oh_playout *playout, uint32_t n)
-{
-	playout->counters.removed_samples += n;
-	while (n > 0) {
-		struct oh_playout_run *first = &playout->runs[0];
-		uint32_t               part = least(n, first->n);
-
-		assert(playout->run_count > 0);
-		first->n -= part;
-		n -= part;
-		if (first->n == 0)
-			drop_first_run(playout);
-	}
-}
-
-/* n samples were put in at the beginning of what is ready. */
-static void runs_longer(struct oh_playout *playout, uint32_t n)
-{
-	if (playout->run_count == OH_PLAYOUT_RUNS) {
-		playout->runs[0].n += n;
-		return;
-	}
-	memmove(playout->runs + 1, playout->runs, playout->run_count * sizeof(*playout->runs));
-	playout->run_count++;
-	playout->runs[0] = (struct oh_playout_run){ 0, n, OH_PUT_IN };
-}
-
-static void count_out(struct oh_playout *playout, uint32_t n, int64_t now_ns)
-{
-	struct oh_playout_counters *counters = &playout->counters;
-
-	counters->played_samples += n;
-	while (n > 0) {
-		struct oh_playout_run *first = &playout->runs[0];
-		uint32_t               part = least(n, first->n);
-
-		assert(playout->run_count > 0);
-		switch (first->source) {
-		case OH_FROM_PACKET:
-			counters->heard_samples += part;
-			counters->delay_us += (uint64_t)((now_ns - first->arrival_ns) / 1000) * part;
-			break;
-		case OH_MADE_UP:
-			counters->concealed_samples += part;
-			break;
-		case OH_PUT_IN:
-			counters->inserted_samples += part;
-			break;
-		case OH_NOISE:
-			counters->comfort_samples += part;
-			break;
-		}
-		first->n -= part;
-		n -= part;
-		if (first->n == 0)
-			drop_first_run(playout);
-	}
-}
-
-/* Room behind what is ready for a packet and what may be put in. */
-static void make_room(struct oh_playout *playout)
-{
-	if (playout->end + OH_CODEC_SAMPLES_MAX + 2 * OH_STRETCH_MOST <= OH_PLAYOUT_SOUND)
-		return;
-
-	uint32_t from = playout->at - PAST;
-
-	memmove(playout->sound, playout->sound + from, (playout->end - from) * sizeof(*playout->sound));
-	playout->at -= from;
-	playout->end -= from;
 }
 
 /* ---- making up ---- */
@@ -194,59 +100,71 @@ static void make_up(struct oh_playout *playout, uint32_t n, const uint8_t *next,
 		oh_expand_make(&playout->expand, &playout->comfort, out, n);
 	}
 	playout->end += n;
-	add_run(playout, OH_MADE_UP, n, 0);
+	oh_sound_add(playout, OH_MADE_UP, n, 0);
+}
+
+/*
+ * The same for a gap of `owed` samples before the first packet that waits, of which `needed` are needed now: all of it at
+ * once where that packet carries a copy of the last one that is missing. How many.
+ */
+static uint32_t make_up_before(struct oh_playout *playout, uint32_t owed, uint32_t needed)
+{
+	uint8_t        gathered[OH_CODEC_PAYLOAD_MAX];
+	const uint8_t *bytes = oh_waiting_bytes(&playout->waiting, gathered);
+	size_t         len = oh_waiting_first(&playout->waiting)->len;
+
+	if (owed <= OH_CODEC_SAMPLES_MAX && oh_codec_copied(playout->decoder.codec, bytes, len) > 0) {
+		make_up(playout, owed, bytes, len);
+		return owed;
+	}
+	make_up(playout, least(owed, needed), NULL, 0);
+	return least(owed, needed);
 }
 
 static void be_quiet(struct oh_playout *playout, uint32_t n)
 {
-	begin_making(playout);
-	oh_expand_hush(&playout->expand, samples_of_ms(playout, HUSH_MS));
-	oh_expand_make(&playout->expand, &playout->comfort, playout->sound + playout->end, n);
+	int16_t *out = playout->sound + playout->end;
+
+	if (!playout->dozes || playout->made || oh_decode_missing(&playout->decoder, NULL, 0, out, n) <= 0) {
+		begin_making(playout);
+		oh_expand_hush(&playout->expand, samples_of_ms(playout, HUSH_MS));
+		oh_expand_make(&playout->expand, &playout->comfort, out, n);
+	}
 	playout->end += n;
-	add_run(playout, OH_NOISE, n, 0);
+	oh_sound_add(playout, OH_NOISE, n, 0);
 }
 
 /* ---- packets ---- */
 
-/* Real sound behind made-up one: where it fits best, faded into. */
+/*
+ * Real sound behind made-up one: faded into at once. (To shift it until it fits, or to go on making up until the two meet,
+ * sounds worse by PESQ: what is real should be heard, and in its time.)
+ */
 static void join(struct oh_playout *playout, const int16_t *real, uint32_t n, int64_t arrival_ns)
 {
-	int16_t  going_on[2 * OH_STRETCH_MOST];
-	uint32_t window = samples_of_ms(playout, 5), reach = playout->expand.period / 2 + 1;
-	int      shift = 0;
-
-	if (playout->expand.gain == 0 || n < reach + window)
-		reach = 0;
-	if (n < window)
-		window = n;
-	oh_expand_make(&playout->expand, &playout->comfort, going_on, reach + window);
-	if (reach > 0)
-		shift = oh_stretch_fit(going_on, real, reach, window);
-	if (shift > 0) {
-		memcpy(playout->sound + playout->end, going_on, (size_t)shift * sizeof(*going_on));
-		playout->end += (uint32_t)shift;
-		add_run(playout, OH_MADE_UP, (uint32_t)shift, 0);
-	}
-
-	uint32_t cut = shift < 0 ? (uint32_t)-shift : 0;
+	int16_t  made[OH_STRETCH_MOST];
+	uint32_t window = least(n, samples_of_ms(playout, JOIN_MS));
 	int16_t *out = playout->sound + playout->end;
 
-	oh_stretch_fade(out, going_on + (shift > 0 ? shift : 0), real + cut, window);
-	memcpy(out + window, real + cut + window, (n - cut - window) * sizeof(*out));
-	playout->end += n - cut;
-	playout->counters.removed_samples += cut;
-	add_run(playout, OH_FROM_PACKET, n - cut, arrival_ns);
+	oh_expand_make(&playout->expand, &playout->comfort, made, window);
+	oh_stretch_fade(out, made, real, window);
+	memcpy(out + window, real + window, (n - window) * sizeof(*out));
+	playout->end += n;
+	oh_sound_add(playout, OH_FROM_PACKET, n, arrival_ns);
 	playout->made = false;
 }
 
 static void learn_floor(struct oh_playout *playout, const int16_t *pcm, uint32_t n)
 {
+	if (playout->next_seq % FLOOR_EACH != 0)
+		return; /* the background changes slowly */
+
 	int32_t level = oh_stretch_level(pcm, n);
 
 	if (level < playout->floor)
 		playout->floor = level;
 	else if (playout->floor < INT32_MAX)
-		playout->floor += playout->floor / 256 + 1; /* doubles in some five seconds */
+		playout->floor += playout->floor / 64 + 1; /* doubles in some four seconds */
 }
 
 /* The first packet's number is passed: those before it that did not come are lost. */
@@ -290,7 +208,7 @@ static void decode_first(struct oh_playout *playout)
 		before = 0;
 	if (plain) {
 		playout->end += (uint32_t)n;
-		add_run(playout, OH_FROM_PACKET, (uint32_t)n, packet.arrival_ns);
+		oh_sound_add(playout, OH_FROM_PACKET, (uint32_t)n, packet.arrival_ns);
 	} else {
 		if (playout->joint)
 			begin_making(playout);
@@ -299,13 +217,14 @@ static void decode_first(struct oh_playout *playout)
 		} else {
 			memcpy(out, apart + before, (size_t)(n - before) * sizeof(*out));
 			playout->end += (uint32_t)(n - before);
-			add_run(playout, OH_FROM_PACKET, (uint32_t)(n - before), packet.arrival_ns);
+			oh_sound_add(playout, OH_FROM_PACKET, (uint32_t)(n - before), packet.arrival_ns);
 		}
 	}
 	learn_floor(playout, playout->sound + playout->end - (n - before), (uint32_t)(n - before));
 	playout->counters.overdue += playout->waited;
 	playout->end_at = packet.at + n;
-	playout->quiet = playout->joint = playout->waited = playout->said = false;
+	playout->quiet = playout->dozes = oh_codec_falls_silent(playout->decoder.codec, packet.len);
+	playout->joint = playout->waited = playout->said = false;
 	playout->credit = 0;
 }
 
@@ -321,6 +240,7 @@ static void take_comfort(struct oh_playout *playout)
 		playout->said = true;
 	}
 	playout->quiet = true;
+	playout->dozes = false;
 	oh_waiting_drop(&playout->waiting);
 }
 
@@ -329,7 +249,7 @@ static void take_comfort(struct oh_playout *playout)
 /* How far the next sample to give out is behind the sender's timeline. */
 static int64_t lag_ns(const struct oh_playout *playout, int64_t now_ns)
 {
-	return now_ns - (playout->end_at - (int64_t)ready(playout)) * playout->sample_ns;
+	return now_ns - (playout->end_at - (int64_t)oh_sound_ready(playout)) * playout->sample_ns;
 }
 
 /* Samples that this lag is too long by; below 0: too short. */
@@ -368,11 +288,11 @@ static void fill(struct oh_playout *playout, uint32_t needed, uint32_t wanted, i
 {
 	const struct oh_waiting_packet *first;
 
-	while (ready(playout) < wanted && (first = oh_waiting_first(&playout->waiting)) != NULL) {
-		bool    short_of = ready(playout) < needed;
+	while (oh_sound_ready(playout) < wanted && (first = oh_waiting_first(&playout->waiting)) != NULL) {
+		bool    short_of = oh_sound_ready(playout) < needed;
 		int64_t gap = first->at - playout->end_at;
 
-		make_room(playout);
+		oh_sound_room(playout);
 		if (first->kind != OH_WAITING_AUDIO) {
 			if (!short_of)
 				return;
@@ -394,25 +314,36 @@ static void fill(struct oh_playout *playout, uint32_t needed, uint32_t wanted, i
 			return; /* it may come yet */
 		} else if (first->seq == playout->next_seq) {
 			playout->quiet = true; /* nothing is missing: the sender paused */
+			playout->dozes = false;
 		} else {
-			uint32_t paid = gap < (int64_t)playout->credit ? (uint32_t)gap : playout->credit;
-			uint32_t rest = (uint32_t)(gap - paid < INT32_MAX ? gap - paid : INT32_MAX);
-			uint32_t part = least(rest, needed - ready(playout));
+			/* made up for as long as the gap is, but not given up before: until then it may yet come */
+			uint32_t owed = (uint32_t)(gap < INT32_MAX ? gap : INT32_MAX);
 
-			playout->credit -= paid;
-			playout->waited = false;
-			make_up(playout, part, NULL, 0);
-			playout->end_at += paid + part;
+			if (playout->credit < owed) {
+				playout->credit += make_up_before(playout, owed - playout->credit, needed - oh_sound_ready(playout));
+				playout->waited = true;
+			} else {
+				playout->credit -= owed;
+				playout->waited = playout->credit > 0;
+				playout->end_at += owed;
+			}
 		}
 	}
 }
 
-/* Least likeness that a change of pace needs: less where there is more to change, and the longer it had to wait. */
+/* What is quieter than this is between words. */
+static int32_t quiet_level(const struct oh_playout *playout)
+{
+	return playout->floor < QUIET_LEAST / 2 ? QUIET_LEAST : playout->floor < QUIET_MOST / 2 ? 2 * playout->floor : QUIET_MOST;
+}
+
+/*
+ * Least likeness that a change of pace needs; above 1 it waits for a pause between words. Less where there is more to
+ * change, and the longer it had to wait.
+ */
 static float likeness_needed(const struct oh_playout *playout, int64_t off)
 {
-	float needed = 0.9f - 0.005f * (float)(off * playout->sample_ns / MS) - 0.02f * (float)playout->tries;
-
-	return needed > 0.2f ? needed : 0.2f;
+	return 1.3f - 0.01f * (float)(off * playout->sample_ns / MS) - 0.02f * (float)playout->tries;
 }
 
 static void pace_changed(struct oh_playout *playout, size_t by)
@@ -423,22 +354,29 @@ static void pace_changed(struct oh_playout *playout, size_t by)
 
 static void speed_up(struct oh_playout *playout, uint32_t needed, int64_t off)
 {
-	uint32_t spare = ready(playout) > needed ? ready(playout) - needed : 0;
+	uint32_t spare = oh_sound_ready(playout) > needed ? oh_sound_ready(playout) - needed : 0;
 	size_t   by;
 
-	by = oh_stretch_shorten(playout->sound + playout->at, ready(playout), playout->rate_hz,
-	                        off < (int64_t)spare ? (size_t)off : spare, likeness_needed(playout, off));
+	by = oh_stretch_shorten(playout->sound + playout->at, oh_sound_ready(playout), playout->rate_hz,
+	                        off < (int64_t)spare ? (size_t)off : spare, quiet_level(playout),
+	                        likeness_needed(playout, off));
 	playout->end -= (uint32_t)by;
-	runs_shorter(playout, (uint32_t)by);
+	oh_sound_shorter(playout, (uint32_t)by);
 	pace_changed(playout, by);
 }
 
 static size_t slow_down(struct oh_playout *playout, size_t most, float likeness)
 {
-	size_t by = oh_stretch_lengthen(playout->sound + playout->at, ready(playout), playout->rate_hz, most, likeness);
+	size_t by;
+
+	if (oh_sound_ready(playout) > OH_CODEC_SAMPLES_MAX) /* pulled 10 ms at a time, more would be put in than is played */
+		return 0;
+	oh_sound_room(playout);
+	by = oh_stretch_lengthen(playout->sound + playout->at, oh_sound_ready(playout), playout->rate_hz, most, quiet_level(playout),
+	                         likeness);
 
 	playout->end += (uint32_t)by;
-	runs_longer(playout, (uint32_t)by);
+	oh_sound_longer(playout, (uint32_t)by);
 	return by;
 }
 
@@ -466,15 +404,15 @@ static void change_pace(struct oh_playout *playout, uint32_t needed, int64_t now
 }
 
 /* Nothing is there beyond this pull, or not even for it, and it should be: win time before sound has to be made up. */
-static void win_time(struct oh_playout *playout, uint32_t needed, int64_t now_ns)
+static void win_time(struct oh_playout *playout, uint32_t needed)
 {
-	int64_t  taken_ns = now_ns - playout->end_at * playout->sample_ns; /* by the packet that comes next, so far */
+	int64_t  taken_ns = playout->get_ns - playout->end_at * playout->sample_ns; /* by the packet that comes next, so far */
 	uint32_t longest = samples_of_ms(playout, 15);
 
-	if (playout->quiet || playout->made || oh_waiting_first(&playout->waiting) || ready(playout) >= needed + longest ||
-	    ready(playout) < needed / 2)
+	if (playout->quiet || playout->made || oh_waiting_first(&playout->waiting) || oh_sound_ready(playout) >= needed + longest ||
+	    oh_sound_ready(playout) < needed / 2 || playout->credit >= samples_of_ms(playout, WIN_MS))
 		return;
-	if (ready(playout) >= needed && taken_ns < playout->usual_ns + OVERDUE_MS * MS)
+	if (oh_sound_ready(playout) >= needed && taken_ns < playout->usual_ns + OVERDUE_MS * MS)
 		return;
 	playout->credit += (uint32_t)slow_down(playout, longest, 0.6f);
 }
@@ -485,12 +423,12 @@ static void get_block(struct oh_playout *playout, int16_t *out, uint32_t n, int6
 		catch_up(playout, now_ns);
 		fill(playout, n, n, now_ns);
 		change_pace(playout, n, now_ns);
-		win_time(playout, n, now_ns);
+		win_time(playout, n);
 	}
-	if (ready(playout) < n) {
-		uint32_t missing = n - ready(playout);
+	if (oh_sound_ready(playout) < n) {
+		uint32_t missing = n - oh_sound_ready(playout);
 
-		make_room(playout);
+		oh_sound_room(playout);
 		if (playout->quiet) {
 			be_quiet(playout, missing);
 		} else {
@@ -501,23 +439,26 @@ static void get_block(struct oh_playout *playout, int16_t *out, uint32_t n, int6
 	}
 	memcpy(out, playout->sound + playout->at, n * sizeof(*out));
 	playout->at += n;
-	count_out(playout, n, now_ns);
+	oh_sound_out(playout, n, playout->get_ns);
 }
 
 void oh_playout_get(struct oh_playout *playout, int16_t *out, size_t n, int64_t now_ns)
 {
 	uint32_t block = samples_of_ms(playout, BLOCK_MS);
-	int64_t  given_ns = 0;
 
-	playout->pull_ns = (int64_t)n * playout->sample_ns;
-	playout->get_ns = now_ns;
+	if (now_ns != playout->get_ns) { /* the sound of one moment may be asked for in several pieces */
+		if (playout->given_ns > 0)
+			playout->pull_ns = playout->given_ns;
+		playout->get_ns = now_ns;
+		playout->given_ns = 0;
+	}
 	while (n > 0) {
 		uint32_t part = n < block ? (uint32_t)n : block;
 
-		get_block(playout, out, part, now_ns + given_ns);
+		get_block(playout, out, part, now_ns + playout->given_ns);
 		out += part;
 		n -= part;
-		given_ns += part * playout->sample_ns;
+		playout->given_ns += part * playout->sample_ns;
 	}
 }
 

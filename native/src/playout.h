@@ -1,4 +1,5 @@
-/* playout.h - the state that the parts of the bridge path's buffer share: arrive.c puts packets in, playout.c plays them. */
+/* playout.h - what the parts of the bridge path's buffer share: arrive.c puts packets in, sound.c holds what is ready,
+ * playout.c plays. */
 #ifndef PLAYOUT_H
 #define PLAYOUT_H
 
@@ -11,7 +12,7 @@
 #define OH_PLAYOUT_RUNS   16u
 #define OH_PLAYOUT_SOUND  7168u /* samples: what was played, what is ready, and a packet more */
 #define OH_PLAYOUT_FASTS  2u
-#define OH_PLAYOUT_FAR_NS 2000000000ll /* most that playing may be behind the newest arrivals */
+#define OH_PLAYOUT_FAR_NS 3000000000ll /* most that playing may be behind the newest arrivals */
 
 enum oh_playout_source { OH_FROM_PACKET, OH_MADE_UP, OH_PUT_IN, OH_NOISE };
 
@@ -45,17 +46,20 @@ struct oh_playout {
 	int64_t                    fast_ns[OH_PLAYOUT_FASTS]; /* shortest transit of the last ten seconds, and those before */
 	int64_t                    fast_from_ns;
 	int64_t                    usual_ns;      /* mean transit */
+	int32_t                    strays;        /* share of late that came out of order, of 2^24 */
 	int64_t                    newest_ns;     /* transit of the newest packet in order */
 
 	/* pulls */
 	int64_t                    get_ns;        /* the last one; INT64_MIN: none yet */
-	int64_t                    pull_ns;       /* from one to the next */
+	int64_t                    given_ns;      /* sound that was given out at that moment */
+	int64_t                    pull_ns;       /* from one moment to the next */
 
 	/* playing */
 	bool                       never;         /* nothing was played yet */
 	int64_t                    end_at;        /* place of the sample behind what is ready */
 	uint16_t                   next_seq;      /* of the packet that continues it */
 	bool                       quiet;         /* the sender chose silence, or never spoke */
+	bool                       dozes;         /* and the codec itself makes the noise of that */
 	bool                       joint;         /* what comes next does not continue what is ready */
 	bool                       made;          /* what is ready ends in sound that `expand` made */
 	bool                       said;          /* the sender said how loud its noise is */
@@ -71,5 +75,24 @@ struct oh_playout {
 	uint32_t                   at, end;       /* sound[at..end) is ready, what lies before was played */
 	int16_t                    sound[OH_PLAYOUT_SOUND];
 };
+
+/* Samples that are ready. */
+static inline uint32_t oh_sound_ready(const struct oh_playout *playout)
+{
+	return playout->end - playout->at;
+}
+
+/* n more samples lie behind what was ready. */
+void oh_sound_add(struct oh_playout *playout, enum oh_playout_source source, uint32_t n, int64_t arrival_ns);
+
+/* n samples were taken out, or put in, at the beginning of what is ready. */
+void oh_sound_shorter(struct oh_playout *playout, uint32_t n);
+void oh_sound_longer(struct oh_playout *playout, uint32_t n);
+
+/* The first n are given out. */
+void oh_sound_out(struct oh_playout *playout, uint32_t n, int64_t now_ns);
+
+/* Make room behind what is ready, for a packet and what may be put in. */
+void oh_sound_room(struct oh_playout *playout);
 
 #endif

@@ -124,14 +124,14 @@ int oh_port_join(struct oh_core *core, struct oh_port *port)
 
 	if (core->open_ports >= OH_MAX_PORTS)
 		return -ENOSPC;
-	while (core->ports[core->next_port % OH_MAX_PORTS] != NULL || core->next_port == 0)
+	while (*oh_core_port_place(core, core->next_port) != NULL || core->next_port == 0)
 		core->next_port += core->step;
 	if (epoll_ctl(core->epoll_fd, EPOLL_CTL_ADD, port->rtp_fd, &rtp) < 0 ||
 	    epoll_ctl(core->epoll_fd, EPOLL_CTL_ADD, port->rtcp_fd, &rtcp) < 0)
 		return -errno;
 	port->number = core->next_port;
 	core->next_port += core->step;
-	core->ports[port->number % OH_MAX_PORTS] = port;
+	*oh_core_port_place(core, port->number) = port;
 	core->open_ports++;
 	oh_core_place(core, port);
 	return 0;
@@ -148,7 +148,7 @@ void oh_port_leave(struct oh_core *core, struct oh_port *port)
 	oh_srtp_close(port->srtp);
 	port->srtp = NULL;
 	oh_core_unplace(core, port);
-	core->ports[port->number % OH_MAX_PORTS] = NULL;
+	*oh_core_port_place(core, port->number) = NULL;
 	core->open_ports--;
 	port->left_ns = port->now_ns;
 	port->drain_until = port->now_ns + OH_DRAIN_NS;
@@ -261,6 +261,7 @@ void oh_port_rename(struct oh_port *port)
 void oh_port_point(struct oh_port *port, const struct oh_remote *remote, struct oh_codecs *codecs)
 {
 	bool moved = !port->have_remote || port->remote.ip != remote->ip || port->remote.rtp_port != remote->rtp_port;
+	bool reports = port->remote.rtcp_mux != remote->rtcp_mux || port->remote.rtcp_port != remote->rtcp_port;
 
 	if (!port->have_remote) {
 		report_later(port, OH_RTCP_NS / 2); /* the first comes sooner (RFC 3550 6.2) */
@@ -275,6 +276,11 @@ void oh_port_point(struct oh_port *port, const struct oh_remote *remote, struct 
 	} else if (port->now_ns - port->latch.heard_ns > OH_LATCH_SILENCE_NS) {
 		/* The same words again: a stream that runs is kept, one that stopped may come from elsewhere now. */
 		oh_latch_signalled(&port->latch, remote->ip, remote->rtp_port);
+	}
+	if (reports && !port->ice && !moved) { /* the voice goes on from where it came, reports go where they are wanted now */
+		port->rtcp_to = port->to;
+		if (!remote->rtcp_mux)
+			port->rtcp_to.sin_port = port->rtcp_fd < 0 ? 0 : htons(remote->rtcp_port);
 	}
 	if (port->pressing && remote->digits_pt < 0) { /* these keys can never be sent: nobody may wait for them, or behind them */
 		oh_digits_out_init(&port->digits_out);

@@ -23,10 +23,15 @@ static double ticks_a_ms(enum oh_codec codec)
 	return oh_codec_clock_hz(codec) / 1000.0;
 }
 
-/* What lies between a packet on time and somebody who hears it, here. */
+/* What lies between a packet on time and somebody who hears it, here: in a room that is a person, else a model. */
 static double listening_ms(const struct oh_port *port)
 {
 	return port->seat != NULL ? oh_playout_delay_ms(port->seat->playout) : 0.0;
+}
+
+uint64_t oh_quality_late(const struct oh_port *port)
+{
+	return port->seat != NULL ? oh_playout_counters(port->seat->playout)->late : port->listen.counters.late;
 }
 
 /* Mouth to ear, from the far end's to ours or back: half the way there and back, the packet gathered before it leaves,

@@ -126,11 +126,16 @@ static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, bo
 	struct oh_rtp           rtp;
 	bool                    beside = false; /* digits in a stream of their own: nothing to the voice's clock */
 	bool                    counts;
-	uint64_t                late = port->listen.counters.late;
+	uint64_t                late = oh_quality_late(port);
 	int                     unsealed;
 
 	if (port->have_remote && oh_port_muxed(port) && oh_demux_kind(data, len) == OH_DEMUX_RTCP) {
 		receive_rtcp(port, from, data, len);
+		return;
+	}
+	/* Lest a stranger who copies packets, and is quicker, have the real ones dropped as seen before. */
+	if (port->have_remote && oh_latch_shuts_out(&port->latch, from->sin_addr.s_addr)) {
+		port->counters.wrong_source++;
 		return;
 	}
 	/* Before anything is believed of it. */
@@ -211,7 +216,7 @@ static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, bo
 	packet.seq = rtp.seq;
 	(void)oh_listen_put(&port->listen, &packet, port->now_ns); /* what it refuses, it counts */
 	if (counts)
-		oh_quality_heard(port, &rtp, port->listen.counters.late > late);
+		oh_quality_heard(port, &rtp, oh_quality_late(port) > late);
 }
 
 static void overflowed(struct oh_port *port, bool rtcp, struct msghdr *message)

@@ -77,7 +77,7 @@ void oh_room_set_rate(struct oh_room *room, uint32_t rate_hz)
 		struct voice *voice = &room->voices[i];
 
 		voice->written = 0;
-		voice->fading_n = 0;
+		voice->fading_n = voice->fading_at = 0;
 		for (uint32_t j = 0; j < OH_ROOM_VOICES; j++) {
 			voice->ears[j].read = 0;
 			voice->ears[j].risen = 0;
@@ -102,6 +102,15 @@ int oh_room_enter(struct oh_room *room, oh_room_speak *speak, void *arg)
 		return (int)i;
 	}
 	return -ENOSPC;
+}
+
+bool oh_room_full(const struct oh_room *room)
+{
+	uint32_t i = 0;
+
+	while (i < OH_ROOM_VOICES && room->voices[i].here)
+		i++;
+	return i == OH_ROOM_VOICES;
 }
 
 /* Have a voice say what is needed to give `until` samples in all. */

@@ -88,14 +88,23 @@ static int run_codec(struct oh_core *core, struct oh_command *command)
 	return 0;
 }
 
-/* Sit down in a room, once it is sure that the seat fits. */
+/* Is the seat for what the port hears, and goes on hearing? */
+static bool fits(const struct oh_port *port, const struct oh_seat *seat)
+{
+	return !port->recodes && seat->codec == port->listen.decoder.codec;
+}
+
+/* Sit down in a room, once it is sure that the seat fits and that there is room for it. */
 static int sit(struct oh_port *port, struct oh_room_entry *entry, struct oh_seat *seat)
 {
-	if (seat->codec != port->listen.decoder.codec)
+	if (!fits(port, seat))
 		return -EAGAIN;
-	if (port->seat != NULL && port->seat->entry != entry)
-		oh_port_leave_room(port);
-	return port->seat != NULL ? -EALREADY : oh_seat_take(port, entry, seat);
+	if (port->seat != NULL && port->seat->entry == entry)
+		return -EALREADY;
+	if (oh_room_full(entry->room))
+		return -ENOSPC;
+	oh_port_leave_room(port);
+	return oh_seat_take(port, entry, seat);
 }
 
 static int run_enter(struct oh_core *core, struct oh_command *command)
@@ -148,7 +157,7 @@ static int run_bridge(struct oh_core *core, struct oh_command *command)
 	if (port == NULL || other == NULL)
 		return -ENOENT;
 	other->now_ns = port->now_ns;
-	if (pair->seats[0]->codec != port->listen.decoder.codec || pair->seats[1]->codec != other->listen.decoder.codec)
+	if (!fits(port, pair->seats[0]) || !fits(other, pair->seats[1]))
 		return -EAGAIN;
 	oh_port_leave_room(port);
 	oh_port_leave_room(other);

@@ -257,14 +257,12 @@ void oh_seat_put(struct oh_port *port, const struct oh_rtp *rtp, enum oh_listen_
 	struct oh_seat          *seat = port->seat;
 	struct oh_playout_packet packet = {
 	        .payload = rtp->payload,
-	        .len = rtp->payload_len,
+	        .len = content == OH_CARRIES_OTHER ? 0 : rtp->payload_len, /* digits take a number, and say nothing */
 	        .timestamp = rtp->timestamp,
 	        .seq = rtp->seq,
 	        .comfort = content == OH_CARRIES_COMFORT,
 	};
 
-	if (content == OH_CARRIES_OTHER)
-		return;
 	if (seat->known_ssrc && seat->ssrc != rtp->ssrc)
 		oh_playout_restart(seat->playout);
 	seat->ssrc = rtp->ssrc;

@@ -63,36 +63,27 @@ size_t oh_stretch_lag(const int16_t *pcm, bool back, size_t window, size_t least
 	assert(most + window <= REGION && least <= most && window <= 320);
 	scale_down(region, back ? pcm - most : pcm, most + window);
 
+	ptrdiff_t      away = back ? -1 : 1, length = (ptrdiff_t)window; /* samples a step of the lag goes */
 	const int16_t *here = back ? region + most : region;
 	float          best = -2.0f;
 	size_t         lag_of_best = most;
-	int64_t        own = dot(here, here, window), other;
+	int64_t        own = dot(here, here, window);
+	int64_t        other = dot(here + away * (ptrdiff_t)least, here + away * (ptrdiff_t)least, window);
 
-	if (back) {
-		other = dot(here - least, here - least, window);
-		for (size_t lag = least; lag <= most; lag++) {
-			float alike = like(dot(here, here - lag, window), own, other);
+	for (size_t lag = least; lag <= most; lag++) {
+		const int16_t *there = here + away * (ptrdiff_t)lag;
+		float          alike = like(dot(here, there, window), own, other);
 
-			if (alike > best) {
-				best = alike;
-				lag_of_best = lag;
-			}
-			if (lag < most)
-				other += here[-(ptrdiff_t)lag - 1] * here[-(ptrdiff_t)lag - 1] -
-				         here[window - lag - 1] * here[window - lag - 1];
+		if (alike > best) {
+			best = alike;
+			lag_of_best = lag;
 		}
-	} else {
-		other = dot(here + least, here + least, window);
-		for (size_t lag = least; lag <= most; lag++) {
-			float alike = like(dot(here, here + lag, window), own, other);
+		if (lag == most)
+			break;
 
-			if (alike > best) {
-				best = alike;
-				lag_of_best = lag;
-			}
-			if (lag < most)
-				other += here[lag + window] * here[lag + window] - here[lag] * here[lag];
-		}
+		int32_t enters = back ? there[-1] : there[length], leaves = back ? there[length - 1] : there[0];
+
+		other += enters * enters - leaves * leaves;
 	}
 	if (likeness)
 		*likeness = best;
@@ -108,7 +99,7 @@ void oh_stretch_fade(int16_t *out, const int16_t *from, const int16_t *to, size_
 	}
 }
 
-size_t oh_stretch_shorten(int16_t *pcm, size_t n, uint32_t rate_hz, size_t most, float likeness)
+size_t oh_stretch_shorten(int16_t *pcm, size_t n, uint32_t rate_hz, size_t most, int32_t quiet, float likeness)
 {
 	size_t least = samples(OH_STRETCH_LEAST_US, rate_hz), longest = samples(OH_STRETCH_MOST_US, rate_hz);
 	size_t window = samples(10000, rate_hz), lag;
@@ -121,7 +112,7 @@ size_t oh_stretch_shorten(int16_t *pcm, size_t n, uint32_t rate_hz, size_t most,
 		window = n - most;
 	if (most < least)
 		return 0;
-	if (oh_stretch_level(pcm, most + window) < OH_STRETCH_QUIET) {
+	if (oh_stretch_level(pcm, most + window) < quiet) {
 		lag = most;
 	} else {
 		lag = oh_stretch_lag(pcm, false, window, least, most, &alike);
@@ -133,7 +124,7 @@ size_t oh_stretch_shorten(int16_t *pcm, size_t n, uint32_t rate_hz, size_t most,
 	return lag;
 }
 
-size_t oh_stretch_lengthen(int16_t *pcm, size_t n, uint32_t rate_hz, size_t most, float likeness)
+size_t oh_stretch_lengthen(int16_t *pcm, size_t n, uint32_t rate_hz, size_t most, int32_t quiet, float likeness)
 {
 	size_t  least = samples(OH_STRETCH_LEAST_US, rate_hz), longest = samples(OH_STRETCH_MOST_US, rate_hz);
 	size_t  window = samples(10000, rate_hz), lag;
@@ -145,7 +136,7 @@ size_t oh_stretch_lengthen(int16_t *pcm, size_t n, uint32_t rate_hz, size_t most
 	window = window < n ? window : n;
 	if (most < least)
 		return 0;
-	if (oh_stretch_level(pcm, window) < OH_STRETCH_QUIET && oh_stretch_level(pcm - most, most) < OH_STRETCH_QUIET) {
+	if (oh_stretch_level(pcm, window) < quiet && oh_stretch_level(pcm - most, most) < quiet) {
 		lag = most;
 	} else {
 		lag = oh_stretch_lag(pcm, true, window, least, most, &alike);
@@ -157,27 +148,4 @@ size_t oh_stretch_lengthen(int16_t *pcm, size_t n, uint32_t rate_hz, size_t most
 	memmove(pcm + lag, pcm, n * sizeof(*pcm));
 	memcpy(pcm, bridge, lag * sizeof(*pcm));
 	return lag;
-}
-
-int oh_stretch_fit(const int16_t *made, const int16_t *real, size_t reach, size_t window)
-{
-	int16_t ours[REGION], theirs[REGION];
-	float   best = -2.0f;
-	int     at = 0;
-
-	assert(reach + window <= REGION);
-	scale_down(ours, made, reach + window);
-	scale_down(theirs, real, reach + window);
-	for (int shift = -(int)reach; shift <= (int)reach; shift++) {
-		const int16_t *x = ours + (shift > 0 ? shift : 0), *y = theirs + (shift < 0 ? -shift : 0);
-		float          alike = like(dot(x, y, window), dot(x, x, window), dot(y, y, window));
-
-		/* of two that are as good, the nearer */
-		alike -= 0.1f * (float)(shift < 0 ? -shift : shift) / (float)reach;
-		if (alike > best) {
-			best = alike;
-			at = shift;
-		}
-	}
-	return best > 0.3f ? at : 0;
 }

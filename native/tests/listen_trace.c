@@ -1,12 +1,16 @@
 /*
  * listen_trace.c - replay a trace of one-way delays through the listening buffer and say what it added.
  *
- *   listen_trace DELAYS SPACING_MS [LOSSES]
+ *   listen_trace DELAYS SPACING_MS [LOSSES [SOUND PCM HELD]]
  *
  * DELAYS holds one delay in nanoseconds a line, SPACING_MS apart; LOSSES, line by line beside it, 1 where the packet was
  * lost. A packet of 20 ms leaves every 20 ms; the buffer is ticked every 20 ms, as the engine does. Prints one line of
  * name=value pairs: added delay is from a packet's arrival to its release, over all packets heard; the percentages are
  * of the stream's samples.
+ *
+ * SOUND is mu-law that the packets carry, read round and round; PCM is written with what the reader hears, 16-bit samples
+ * of this machine's byte order at 8 kHz; HELD with one line a packet heard: when it was released and how long after its
+ * arrival, in ns.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -29,16 +33,56 @@ static int64_t          now_ns;
 static int64_t         *arrived, *added; /* by packet */
 static size_t           heard;
 static int64_t          total, made_up;
+static FILE            *pcm, *held;
 
 static void hear(void *arg, const struct oh_listen_frame *frame)
 {
 	(void)arg;
-	if (oh_listen_live(frame->kind))
+	if (oh_listen_live(frame->kind)) {
 		total += (int64_t)frame->n;
+		if (pcm)
+			fwrite(frame->pcm, sizeof(*frame->pcm), frame->n, pcm);
+	}
 	if (frame->kind == OH_CONCEALED || frame->kind == OH_MISSING)
 		made_up += (int64_t)frame->n;
-	if (frame->kind == OH_HEARD)
+	if (frame->kind == OH_HEARD) {
 		added[heard++] = now_ns - arrived[frame->timestamp / PACKET];
+		if (held)
+			fprintf(held, "%" PRId64 " %" PRId64 "\n", now_ns, added[heard - 1]);
+	}
+}
+
+static FILE *open_or_exit(const char *path, const char *mode)
+{
+	FILE *file = fopen(path, mode);
+
+	if (!file) {
+		fprintf(stderr, "listen_trace: cannot open %s\n", path);
+		exit(2);
+	}
+	return file;
+}
+
+/* Whole packets of sound; silence where there is none. */
+static uint8_t *read_sound(const char *path, size_t *packets)
+{
+	uint8_t *sound = malloc((size_t)MOST * PACKET);
+
+	if (!sound)
+		exit(2);
+	memset(sound, 0xFF, PACKET);
+	*packets = 1;
+	if (path) {
+		FILE *file = open_or_exit(path, "rb");
+
+		*packets = fread(sound, PACKET, MOST, file);
+		fclose(file);
+	}
+	if (*packets == 0) {
+		fprintf(stderr, "listen_trace: no packet's worth of sound in %s\n", path);
+		exit(2);
+	}
+	return sound;
 }
 
 static int64_t *read_column(const char *path, size_t *count)
@@ -77,8 +121,8 @@ int main(int argc, char **argv)
 {
 	int64_t spacing_ms = argc > 2 ? strtoll(argv[2], NULL, 10) : 0;
 
-	if (argc < 3 || argc > 4 || spacing_ms <= 0 || 20 % spacing_ms != 0) {
-		fprintf(stderr, "usage: listen_trace DELAYS SPACING_MS [LOSSES]; SPACING_MS divides 20\n");
+	if (argc < 3 || argc == 5 || argc == 6 || argc > 7 || spacing_ms <= 0 || 20 % spacing_ms != 0) {
+		fprintf(stderr, "usage: listen_trace DELAYS SPACING_MS [LOSSES [SOUND PCM HELD]]; SPACING_MS divides 20\n");
 		return 2;
 	}
 
@@ -100,13 +144,18 @@ int main(int argc, char **argv)
 	}
 	qsort(flight, flying, sizeof(*flight), by_arrival);
 
-	static const uint8_t payload[PACKET];
-	int64_t              tick_ns = 0;
+	size_t   sounds;
+	uint8_t *sound = read_sound(argc > 4 ? argv[4] : NULL, &sounds);
+	int64_t  tick_ns = 0;
 
+	if (argc > 4) {
+		pcm = open_or_exit(argv[5], "wb");
+		held = open_or_exit(argv[6], "w");
+	}
 	oh_listen_init(&listen, hear, NULL, 1);
 	for (size_t k = 0; k < flying; k++) {
 		struct oh_listen_packet packet = {
-			payload, PACKET, OH_CARRIES_AUDIO, 1, flight[k].i * PACKET, (uint16_t)flight[k].i,
+			sound + flight[k].i % sounds * PACKET, PACKET, OH_CARRIES_AUDIO, 1, flight[k].i * PACKET, (uint16_t)flight[k].i,
 		};
 
 		for (; tick_ns <= flight[k].arrives_ns; tick_ns += 20 * MS)
@@ -125,6 +174,11 @@ int main(int argc, char **argv)
 	       heard ? (double)added[(heard * 99 + 99) / 100 - 1] / 1e6 : 0, heard ? (double)added[heard - 1] / 1e6 : 0,
 	       total ? 100.0 * (double)made_up / (double)total : 0, listen.counters.late,
 	       total ? 100.0 * (double)listen.counters.skipped_samples / (double)total : 0, listen.counters.restarts);
+	if ((pcm && fclose(pcm) != 0) || (held && fclose(held) != 0)) {
+		fprintf(stderr, "listen_trace: cannot write to the end\n");
+		return 2;
+	}
+	free(sound);
 	free(delay_ns);
 	free(lost);
 	free(flight);

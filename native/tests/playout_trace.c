@@ -1,9 +1,9 @@
 /*
  * playout_trace.c - play recorded arrivals through the bridge path's buffer: sound and figures out.
  *
- *   playout_trace [-c ulaw|alaw] [-p PULL_MS] [-b BEGIN_NS] [-e EXTRA_MS] [-a AUDIO] [-w PCM] [-l LOG] [PACKETS]
+ *   playout_trace [-c ulaw|alaw|opus] [-p PULL_MS] [-b BEGIN_NS] [-e EXTRA_MS] [-a AUDIO] [-w PCM] [-l LOG] [PACKETS]
  *
- *   -c  the codec (ulaw)
+ *   -c  the codec (ulaw); opus is at 16 kHz with timestamps at 48
  *   -p  milliseconds between pulls, a multiple of 10 (20)
  *   -b  moment of the first pull in nanoseconds, on the packets' clock (0); its place against the arrivals matters
  *   -e  milliseconds to go on pulling after the last arrival (1000)
@@ -245,9 +245,9 @@ int main(int argc, char **argv)
 	while ((option = getopt(argc, argv, "c:p:b:e:a:w:l:")) != -1) {
 		switch (option) {
 		case 'c':
-			if (strcmp(optarg, "ulaw") != 0 && strcmp(optarg, "alaw") != 0)
+			if (strcmp(optarg, "ulaw") != 0 && strcmp(optarg, "alaw") != 0 && strcmp(optarg, "opus") != 0)
 				stop("no such codec:", optarg);
-			codec = optarg[0] == 'a' ? OH_CODEC_ALAW : OH_CODEC_ULAW;
+			codec = optarg[0] == 'a' ? OH_CODEC_ALAW : optarg[0] == 'o' ? OH_CODEC_OPUS : OH_CODEC_ULAW;
 			break;
 		case 'p':
 			run.pull_ns = strtoll(optarg, NULL, 10) * MS;

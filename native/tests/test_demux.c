@@ -115,6 +115,19 @@ static void a_flood_of_stun_leaves_dtls_and_media_alone(void)
 	CHECK_INT(let_through(1000, 0, 22), OH_DEMUX_BURST);
 }
 
+static void strangers_stun_does_not_crowd_out_the_selected_addresss(void)
+{
+	unsigned through = 0;
+
+	start();
+	for (unsigned i = 0; i < 10000; i++, now += 1000000) {
+		through += judge(STRANGER, PORT, 1, 1) == OH_DEMUX_HAND_UP;
+		if (i % 100 == 0) /* ten checks a second */
+			CHECK_INT(judge(SELECTED, PORT, 0, 1), OH_DEMUX_HAND_UP);
+	}
+	CHECK(through <= OH_DEMUX_BURST + 500);
+}
+
 int main(void)
 {
 	RUN(the_first_byte_says_what_it_is);
@@ -123,5 +136,6 @@ int main(void)
 	RUN(media_on_its_way_when_another_address_is_selected_is_taken);
 	RUN(a_burst_is_let_through_and_then_fifty_a_second);
 	RUN(a_flood_of_stun_leaves_dtls_and_media_alone);
+	RUN(strangers_stun_does_not_crowd_out_the_selected_addresss);
 	return 0;
 }

@@ -36,6 +36,7 @@ static _Atomic uint32_t  lately[CALLERS];  /* the port each caller has, or had *
 static _Atomic uint64_t  kinds[OH_EVENT_QUALITY + 1];
 static _Atomic uint64_t  calls;
 static _Atomic uint32_t  prompt;
+static _Atomic uint32_t  room;
 static uint32_t          mapped;
 static int               segment_fd;
 static char              folder[] = "/tmp/oh-meetings-XXXXXX";
@@ -103,7 +104,8 @@ static void run_call(struct caller *caller)
 	struct sockaddr_in      ours;
 	socklen_t               size = sizeof(ours);
 	struct oh_port_counters counters;
-	struct oh_remote        remote = {.audio_pt = 0, .digits_pt = 101, .packet_ms = 20, .send = true, .receive = true};
+	struct oh_remote        remote = {
+		.codec = OH_CODEC_ULAW, .digits_pt = 101, .digits_rate_hz = 8000, .packet_ms = 20, .send = true, .receive = true};
 	uint16_t                rtp_port;
 	uint32_t                port, epoch, play;
 	int64_t                 opened_ns;
@@ -128,8 +130,10 @@ static void run_call(struct caller *caller)
 	if (caller->number != 0) /* one has its slot's voice alone */
 		may(oh_port_play(core, port, atomic_load(&prompt), false, &play), -ERANGE);
 	send_packets(caller, PACKETS / 2);
-	if (other != 0)
+	if (caller->seq % 4u < 2 && other != 0)
 		may(oh_port_bridge(core, port, other), -ENOENT);
+	else
+		may(oh_port_enter(core, port, atomic_load(&room), OH_HEARD_BY_ALL, 0), -ENOENT);
 	if (caller->number != 0)
 		CHECK_INT(oh_port_send_digits(core, port, "42", 40), 0);
 	send_report(caller);
@@ -140,7 +144,7 @@ static void run_call(struct caller *caller)
 	CHECK_INT(oh_port_counters(core, port, &counters), 0);
 	CHECK(counters.packets_in <= PACKETS);
 	nap(150000); /* the keys and the prompt leave */
-	CHECK_INT(oh_port_unbridge(core, port), 0);
+	CHECK_INT(oh_port_leave_rooms(core, port), 0);
 	CHECK_INT(oh_port_unbind(core, port), 0);
 	CHECK_INT(oh_port_stop(core, port), 0);
 	if (caller->seq % 3u != 0) /* else closing does it */
@@ -207,6 +211,12 @@ static void *manage_main(void *arg)
 		atomic_store(&prompt, i + 1u);
 		CHECK_INT(oh_prompt_drop(core, before), 0); /* while it is played, maybe */
 		CHECK_INT(oh_core_counters(core, &counters), 0);
+		if (i % 64u == 0) {
+			before = atomic_load(&room);
+			CHECK_INT(oh_core_room(core, &number), 0);
+			atomic_store(&room, number);
+			CHECK_INT(oh_core_close_room(core, before), 0); /* with callers in it, maybe */
+		}
 		if (i < 8)
 			CHECK_INT(oh_core_attach(core, segment_fd, &number), 0);
 		nap(5000);

@@ -201,6 +201,24 @@ static void a_room_is_as_large_as_it_says(void)
 	oh_room_close(room);
 }
 
+static void switching_off_after_the_rate_changed_fades_as_before(void)
+{
+	four_come_in();
+	oh_room_let_hear(room, who[0], who[1], true);
+	listen_all(2);
+	oh_room_let_hear(room, who[0], who[1], false);
+	listen_all(2); /* it has faded wholly */
+	oh_room_set_rate(room, 8000);
+	CHECK(!oh_room_hear(room, who[0], sound[0], STRETCH / 2));
+	oh_room_let_hear(room, who[0], who[2], true);
+	(void)oh_room_hear(room, who[0], sound[0], STRETCH / 2);
+	oh_room_let_hear(room, who[0], who[2], false);
+	CHECK(oh_room_hear(room, who[0], sound[0], STRETCH / 2));
+	CHECK_INT(sound[0][STRETCH / 4], 0);
+	CHECK(!oh_room_hear(room, who[0], sound[0], STRETCH / 2));
+	oh_room_close(room);
+}
+
 int main(void)
 {
 	RUN(each_hears_all_others_and_not_itself);
@@ -209,5 +227,6 @@ int main(void)
 	RUN(what_adds_up_to_more_than_fits_is_turned_down_and_comes_back);
 	RUN(who_has_not_listened_goes_on_from_now);
 	RUN(a_room_is_as_large_as_it_says);
+	RUN(switching_off_after_the_rate_changed_fades_as_before);
 	return 0;
 }

@@ -346,6 +346,24 @@ def test_reports_come_on_the_rtp_port_where_that_was_agreed(core: MediaCore, pho
     assert 200 in kinds
 
 
+@pytest.mark.parametrize("together", [True, False], ids=["to one port", "to a port of their own"])
+def test_reports_go_where_later_signalling_wants_them(core: MediaCore, phone: Telephone, together: bool) -> None:
+    """A far end may agree to multiplex, or no longer, while its voice goes on where it was."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as rtcp:
+        rtcp.bind(("127.0.0.1", 0))
+        apart = rtcp.getsockname()[1]
+        port = core.open()
+        port.remote(phone.remote(rtcp_mux=not together, rtcp_port=apart))
+        phone.hear()
+        port.remote(phone.remote(rtcp_mux=together, rtcp_port=apart))
+        port.close()
+        wanted = phone.socket if together else rtcp
+        kinds = set()
+        while select.select([wanted], [], [], 0.5)[0]:
+            kinds.add(wanted.recv(1500)[1])
+        assert 200 in kinds
+
+
 def test_a_closed_port_drains_before_its_number_is_used_again(core: MediaCore, ears: Ears, phone: Telephone) -> None:
     port = core.open()
     port.remote(phone.remote())

@@ -283,6 +283,11 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(core: MediaCore) -> None:
         room.enter(port)
     with pytest.raises(MediaError, match="16 voices"):
         room.enter(ports[16])
+    elsewhere = core.room()
+    elsewhere.enter(ports[16])
+    with pytest.raises(MediaError, match="16 voices"):
+        room.enter(ports[16])
+    elsewhere.heard(ports[16], HeardBy.ALL)  # refused there, it has not left this one
     with pytest.raises(MediaError, match="say by whom"):
         room.heard(ports[0], HeardBy.LINE)
     room.leave(ports[3])

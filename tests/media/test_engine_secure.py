@@ -251,8 +251,9 @@ def test_plain_packets_with_the_right_name_change_nothing(
             phone.send(port, Rtp(0, phone.seq, phone.timestamp, phone.ssrc, True, LOUD).pack())
             time.sleep(0.01)
         counters = taken(port, 20)
-        until(lambda: port.counters().unauthentic == 60)
-        assert counters.lost == counters.wrong_source == counters.wrong_ssrc == counters.duplicate == 0
+        until(lambda: refused(port) == 60)
+        assert port.counters().wrong_source == 20  # the stranger's, once it was known who speaks
+        assert counters.lost == counters.wrong_ssrc == counters.duplicate == 0
         assert level(worker.heard()) < 100
         assert [event.address for event in ears.listen() if isinstance(event, MediaStarted)] == [phone.address]
         assert stranger.drain() == 0
@@ -266,8 +267,31 @@ def test_plain_packets_with_the_right_name_change_nothing(
         assert core.counters().packets_in == before
 
 
-def test_a_flood_that_is_not_authentic_moves_nothing(core: MediaCore, ears: Ears) -> None:
-    with SecureTelephone(new_keys()) as phone, SecureTelephone(new_keys(), "127.0.0.2") as stranger:
+def test_a_copy_that_comes_first_from_elsewhere_does_not_keep_the_packet_out(core: MediaCore, ears: Ears) -> None:
+    with SecureTelephone(new_keys()) as phone, Telephone("127.0.0.2") as copyist:
+        port = core.open()
+        port.keys(phone.keys)
+        port.remote(phone.remote())
+        phone.say(port)
+        ears.wait(MediaStarted, port)
+        for n in range(20):
+            packet = phone.packet()
+            copyist.socket.sendto(packet, port.address)
+            until(lambda n=n: port.counters().wrong_source == n + 1)  # type: ignore[misc]
+            phone.send(port, packet)
+        counters = taken(port, 21)
+        assert counters.replayed == counters.lost == 0
+        assert copyist.drain() == 0
+
+
+def refused(port: Port) -> int:
+    counters = port.counters()
+    return counters.unauthentic + counters.wrong_source
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2"])
+def test_a_flood_that_is_not_authentic_moves_nothing(core: MediaCore, ears: Ears, host: str) -> None:
+    with SecureTelephone(new_keys()) as phone, SecureTelephone(new_keys(), host) as stranger:
         port = core.open()
         port.keys(phone.keys)
         port.remote(phone.remote())
@@ -278,10 +302,11 @@ def test_a_flood_that_is_not_authentic_moves_nothing(core: MediaCore, ears: Ears
             for _ in range(20):
                 stranger.say(port, LOUD)
             phone.say(port)
-            until(lambda n=n: port.counters().unauthentic == 20 * (n + 1))  # type: ignore[misc]
+            until(lambda n=n: refused(port) == 20 * (n + 1))  # type: ignore[misc]
             time.sleep(0.01)
         counters = taken(port, 51)
-        assert counters.lost == counters.wrong_source == counters.wrong_ssrc == counters.bad == 0
+        assert (counters.unauthentic if host == "127.0.0.1" else counters.wrong_source) == 1_000
+        assert counters.lost == counters.wrong_ssrc == counters.bad == 0
         assert counters.remote_lost_fraction == counters.rtt_ms == 0.0
         assert stranger.drain() == 0
         assert phone.hear().ssrc == phone.hear().ssrc

@@ -40,6 +40,16 @@ def test_ports_are_spread_and_none_shares_its_number(core: MediaCore) -> None:
     assert core.counters().ports == 2
 
 
+def test_one_of_many_threads_holds_as_many_ports_as_one_alone() -> None:
+    """Numbers that are 64 apart, as the threads share them out, must not come back to the same few places."""
+    with MediaCore("127.0.0.1", (30_000, 39_999), threads=64) as core:
+        first = core.open("first")
+        ports = [first, *(core.open(f"{n}", first) for n in range(300))]
+        assert len({port.number for port in ports}) == 301
+        assert core.counters().ports == 301
+        assert ports[256].counters().packets_in == first.counters().packets_in == 0
+
+
 def test_events_of_all_threads_come_through_one_descriptor(core: MediaCore) -> None:
     ears = Ears(core)
     prompt = core.load_prompt(tone(700, 60), 16_000)

@@ -8,19 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.data import data
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-BUILD = REPOSITORY / "build" / "trace"
-PACKET_MS = 20
+from tests.media.traces import PACKET_MS, built, queued_behind
 
 
 @pytest.fixture(scope="session")
 def listen_trace() -> Path:
     """The program that replays a trace, built as it would ship."""
-    options = ["-DOH_TESTS=ON", "-DOH_MODULE=OFF", "-DCMAKE_BUILD_TYPE=Release"]
-    subprocess.run(["cmake", "-S", str(REPOSITORY), "-B", str(BUILD), *options], check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["cmake", "--build", str(BUILD), "--target", "listen_trace"], check=True, stdout=subprocess.DEVNULL)
-    return BUILD / "native" / "tests" / "listen_trace"
+    return built("listen_trace")
 
 
 def replay(program: Path, *arguments: str | Path) -> dict[str, float]:
@@ -28,21 +22,6 @@ def replay(program: Path, *arguments: str | Path) -> dict[str, float]:
     done = subprocess.run([str(program), *map(str, arguments)], check=True, capture_output=True, text=True, timeout=60)
     print(done.stdout)
     return {name: float(value) for name, value in (pair.split("=") for pair in done.stdout.split())}
-
-
-def queued_behind(deliveries_ms: list[int]) -> list[int]:
-    """Delays in nanoseconds of a flow of 50 packets a second behind a link that delivers one at each given moment."""
-    delays: list[int] = []
-    opportunity = 0
-    while opportunity < len(deliveries_ms):
-        leaves_ms = len(delays) * PACKET_MS
-        while opportunity < len(deliveries_ms) and deliveries_ms[opportunity] < leaves_ms:
-            opportunity += 1
-        if opportunity == len(deliveries_ms):
-            break
-        delays.append((deliveries_ms[opportunity] - leaves_ms) * 1_000_000)
-        opportunity += 1
-    return delays
 
 
 @pytest.mark.parametrize("direction", ["uplink", "downlink"])

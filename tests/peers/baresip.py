@@ -125,6 +125,12 @@ class Baresip:
             self._received = rest[int(length) + 1 :]
 
 
+def heard_in(folder: Path) -> Path:
+    """What a telephone with the module `sndfile` wrote down of its call: all that it heard, decrypted and decoded."""
+    (written,) = folder.glob("dump-*-dec.wav")
+    return written
+
+
 def one_file(target: Path, *parts: float | Path) -> Path:
     """A WAV of 8 kHz made of silences (seconds) and sentences."""
     pieces = []

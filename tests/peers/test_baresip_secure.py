@@ -5,105 +5,24 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import soundfile
 
-from offhook.calls.channel import Gone, Held, LegEvent, Resumed
-from offhook.calls.sipleg import CODECS, SipLeg
-from offhook.media import MediaCore
-from offhook.sip import Cause, IncomingCall, Refused, SipEndpoint, SipEvent, SipSettings, Srtp, Trunk
-from tests.peers.baresip import MODULES, Baresip
-from tests.sip.certificates import self_signed
+from offhook.calls.channel import Gone, Held, Resumed
+from offhook.calls.sipleg import CODECS
+from offhook.sip import Cause, Srtp
+from tests.peers.baresip import MODULES, Baresip, heard_in
+from tests.peers.desk import LIMIT_S, OURS_HZ, THEIRS_HZ, Desk, desk, talked, tone, tone_ms, until
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("baresip") is None, reason="skipped: baresip is not installed"),
     pytest.mark.skipif(not (MODULES / "srtp.so").exists(), reason="skipped: baresip's module srtp is not installed"),
 ]
-
-OURS_HZ, THEIRS_HZ = 700.0, 1100.0
-RATE_HZ = 8_000
-LIMIT_S = 15.0
-
-
-def tone(hz: float, seconds: float, rate_hz: int = RATE_HZ) -> npt.NDArray[np.int16]:
-    return (8000 * np.sin(2 * np.pi * hz * np.arange(int(seconds * rate_hz)) / rate_hz)).astype(np.int16)
-
-
-def tone_ms(track: Path, hz: float) -> float:
-    """How much of a track is this tone, in blocks of 20 ms."""
-    whole, rate_hz = soundfile.read(track, dtype="float32", always_2d=True)
-    pcm = whole[:, 0]
-    block = rate_hz // 50
-    blocks = pcm[: len(pcm) // block * block].reshape(-1, block)
-    wave = np.exp(-2j * np.pi * hz * np.arange(block) / rate_hz)
-    power = (blocks**2).sum(axis=1)
-    return 20.0 * float(((power > 0.05) & (np.abs(blocks @ wave) ** 2 * 2 / block > 0.8 * power)).sum())
-
-
-class Desk:
-    """Our end: a leg for each call, both tracks kept, a tone said on it."""
-
-    def __init__(self, core: MediaCore, folder: Path, srtp: Srtp) -> None:
-        self.core, self.folder = core, folder
-        self.came: asyncio.Queue[SipLeg] = asyncio.Queue()
-        self.events: asyncio.Queue[LegEvent] = asyncio.Queue()
-        self.refused: asyncio.Queue[Refused] = asyncio.Queue()
-        self._legs: dict[object, SipLeg] = {}
-        self._tone = core.load_prompt(tone(OURS_HZ, 1.0), RATE_HZ)
-        certificate, key = self_signed(folder, "127.0.0.1")
-        trunk = Trunk(
-            "phones", ("127.0.0.0/8",), realm="offhook", users={"alice": "wonder"}, srtp=srtp, digest=("MD5",)
-        )
-        self.sip = SipEndpoint(
-            SipSettings(
-                bind=("127.0.0.1", 0), tls_port=0, transports=frozenset({"udp", "tls"}), trunks=(trunk,),
-                certificate=certificate, key=key, authorities=certificate,
-            ),
-            self._on_event,
-        )  # fmt: skip
-
-    def uri(self, transport: str) -> str:
-        return f"sip:100@127.0.0.1:{self.sip.ports[transport]};transport={transport}"
-
-    def talk(self, leg: SipLeg) -> None:
-        leg.port.record(self.folder / "caller.wav", self.folder / "agent.wav")
-        leg.port.play(self._tone, loop=True)
-
-    def ring(self, user: str) -> SipLeg:
-        port = self.core.open("out")
-        uri = f"sip:{user}@127.0.0.1"
-        session = self.sip.call(uri, self.sip.terms(uri).offer(*port.address))
-        leg = self._legs[session] = SipLeg(session, port)
-        leg.listen(self.events.put_nowait)
-        return leg
-
-    def _on_event(self, event: SipEvent) -> None:
-        session = getattr(event, "session", None)
-        if isinstance(event, IncomingCall):
-            leg = self._legs[session] = SipLeg(event.session, self.core.open("in"))
-            leg.listen(self.events.put_nowait)
-            self.came.put_nowait(leg)
-        elif isinstance(event, Refused):
-            self.refused.put_nowait(event)
-        elif session in self._legs:
-            self._legs[session].handle(event)
-
-
-@asynccontextmanager
-async def desk(folder: Path, srtp: Srtp = Srtp.OFFERED) -> AsyncIterator[Desk]:
-    with MediaCore(ports=(24000, 25999)) as core:
-        made = Desk(core, folder, srtp)
-        await made.sip.start()
-        try:
-            yield made
-        finally:
-            await made.sip.stop()
 
 
 @asynccontextmanager
@@ -126,25 +45,6 @@ async def telephone(desk: Desk, folder: Path, account: str, codec: str = "PCMU/8
         yield phone
     finally:
         await asyncio.to_thread(phone.close)
-
-
-def heard_by_baresip(folder: Path) -> Path:
-    """What its module sndfile wrote down."""
-    (written,) = folder.glob("dump-*-dec.wav")
-    return written
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(LIMIT_S):
-        while not condition():  # noqa: ASYNC110  nobody tells
-            await asyncio.sleep(0.05)
-
-
-async def talked(leg: SipLeg, seconds: float) -> None:
-    """Let both talk until each has heard so much of the other."""
-    before, packets = leg.port.counters(), int(seconds * 50)
-    await until(lambda: leg.port.counters().packets_in >= before.packets_in + packets)
-    await until(lambda: leg.port.counters().packets_out >= before.packets_out + packets)
 
 
 @pytest.mark.parametrize(("account", "codec"), [("srtp-mand", "PCMU/8000/1"), ("srtp", "opus/48000/2")])
@@ -173,7 +73,7 @@ async def test_baresip_calls_over_tls_and_both_hear_each_other_over_srtp(
         leg.close()
     assert counters.unauthentic == 0
     # Once held, this baresip writes down nothing more of what it hears.
-    assert tone_ms(heard_by_baresip(tmp_path), OURS_HZ) >= 1500, "baresip did not hear us"
+    assert tone_ms(heard_in(tmp_path), OURS_HZ) >= 1500, "baresip did not hear us"
     assert tone_ms(tmp_path / "caller.wav", THEIRS_HZ) >= 3000, "we did not hear baresip before and after it held us"
 
 
@@ -190,7 +90,7 @@ async def test_baresip_registers_over_tls_and_is_rung_down_its_own_connection(tm
         leg.hang_up("enough")
         await asyncio.to_thread(phone.wait, "CALL_CLOSED", LIMIT_S)
         leg.close()
-    assert tone_ms(heard_by_baresip(tmp_path), OURS_HZ) >= 1500, "baresip did not hear us"
+    assert tone_ms(heard_in(tmp_path), OURS_HZ) >= 1500, "baresip did not hear us"
     assert tone_ms(tmp_path / "caller.wav", THEIRS_HZ) >= 1500, "we did not hear baresip"
 
 

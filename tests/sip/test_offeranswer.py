@@ -66,6 +66,13 @@ def lines_of(text: str, name: str) -> list[str]:
     return [line.partition(":")[2] for line in text.splitlines() if line.startswith(f"a={name}:")]
 
 
+def test_audio_for_an_address_of_another_family_is_refused_and_not_answered_in_vain() -> None:
+    with pytest.raises(NotAcceptable, match="2001:db8::1"):
+        answered("m=audio 4000 RTP/AVP 0\r\nc=IN IP6 2001:db8::1\r\n")
+    agreed, _ = answered("m=audio 4000 RTP/AVP 0\r\nc=IN IP6 2001:db8::1\r\n", replace(OURS, address="2001:db8::2"))
+    assert agreed.remote == ("2001:db8::1", 4000)
+
+
 # --- Opus and keys
 
 

@@ -304,6 +304,10 @@ def _agreed(
     digits_rate_hz = codec.clock_hz if codec.clock_hz in theirs.digits else 8_000
     # RFC 3264 8.4: c=0.0.0.0 is how RFC 2543 held a call; with ICE it is how RFC 8839 4.4.1.1 says nothing.
     with_ice = dtls is not None and dtls.ice is not None
+    if not with_ice and (":" in theirs.address) != (":" in ours.address):
+        raise NotAcceptable(
+            f"audio for {theirs.address} cannot be sent from {ours.address}: another family of addresses"
+        )
     placed = with_ice or not ipaddress.ip_address(theirs.address).is_unspecified
     hears = theirs.direction in (Direction.SENDRECV, Direction.RECVONLY) and placed
     talks = theirs.direction in (Direction.SENDRECV, Direction.SENDONLY)

@@ -95,7 +95,16 @@ def configure(level: str = "info", *, as_json: bool | None = None, stream: TextI
     root.handlers[:] = [handler]
     root.setLevel(number)
     # These say at `info` what is news to nobody but their own developers.
-    for chatty in ("httpx", "httpcore", "alembic", "uvicorn", "uvicorn.access", "faster_whisper", "asyncio"):
+    for chatty in (
+        "httpx",
+        "httpcore",
+        "alembic",
+        "uvicorn",
+        "uvicorn.access",
+        "faster_whisper",
+        "asyncio",
+        "websockets",
+    ):
         logging.getLogger(chatty).setLevel(max(number, logging.WARNING))
 
 

@@ -1,0 +1,71 @@
+"""Recorded networks as flows of 20 ms packets, and the programs that replay them, built as they would ship."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.data import data
+
+PACKET_MS = 20
+_REPOSITORY = Path(__file__).resolve().parents[2]
+_BUILD = _REPOSITORY / "build" / "trace"
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Packets that left every 20 ms."""
+
+    name: str
+    delays_ns: list[int]
+    lost: frozenset[int]
+    """Which of them never came."""
+
+    def arrivals(self) -> list[tuple[int, int]]:
+        """When each came that did, and its number; in order of arrival."""
+        return sorted(
+            (number * PACKET_MS * 1_000_000 + delay_ns, number)
+            for number, delay_ns in enumerate(self.delays_ns)
+            if number not in self.lost
+        )
+
+
+def built(program: str) -> Path:
+    """One of `native/tests`' programs."""
+    options = ["-DOH_TESTS=ON", "-DOH_MODULE=OFF", "-DCMAKE_BUILD_TYPE=Release"]
+    subprocess.run(
+        ["cmake", "-S", str(_REPOSITORY), "-B", str(_BUILD), *options], check=True, stdout=subprocess.DEVNULL
+    )
+    subprocess.run(["cmake", "--build", str(_BUILD), "--target", program], check=True, stdout=subprocess.DEVNULL)
+    return _BUILD / "native" / "tests" / program
+
+
+def queued_behind(deliveries_ms: list[int]) -> list[int]:
+    """Delays in nanoseconds of a flow of 50 packets a second behind a link that delivers one at each given moment."""
+    delays: list[int] = []
+    opportunity = 0
+    while opportunity < len(deliveries_ms):
+        leaves_ms = len(delays) * PACKET_MS
+        while opportunity < len(deliveries_ms) and deliveries_ms[opportunity] < leaves_ms:
+            opportunity += 1
+        if opportunity == len(deliveries_ms):
+            break
+        delays.append((deliveries_ms[opportunity] - leaves_ms) * 1_000_000)
+        opportunity += 1
+    return delays
+
+
+def starlink(direction: str) -> Flow:
+    """A satellite link, measured every 10 ms; skips the test without the data."""
+    delays, losses = (
+        data("traces", f"starlink_{direction}_{what}.txt").read_text().split() for what in ("delay", "loss")
+    )
+    lost = frozenset(number for number, flag in enumerate(losses[::2]) if float(flag))
+    return Flow(f"starlink {direction}", [int(float(delay)) for delay in delays[::2]], lost)
+
+
+def mobile(link: str) -> Flow:
+    """A mobile link, by its recorded delivery opportunities; skips the test without the data."""
+    recorded = data("traces", f"mahimahi_{link}.txt").read_text().split()
+    return Flow(link, queued_behind([int(moment) for moment in recorded]), frozenset())
