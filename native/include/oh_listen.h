@@ -11,8 +11,9 @@
  *     silence). The stream's clock never stops. The moment is known within one call of oh_listen_tick.
  *   - a packet whose place in the stream has been filled already is LATE: it comes out as a frame of that kind, for the
  *     recording alone; the stream itself does not go back. So when packets return after a stall the stream goes on
- *     without any delay having piled up. (Where the path's delay has grown for good by more than half a second the
- *     stream restarts with what comes.)
+ *     without any delay having piled up. Where the path's delay has grown for good, the stream waits until what comes
+ *     is not late any more; where what comes is more than 200 ms late, and at the pace at which it was said, it
+ *     restarts instead: the sender paused, and stopped its clock as well.
  *   - silence that the sender made (comfort noise packets of RFC 3389, an Opus packet that tells of it, a jump of the
  *     timestamp without one of the sequence number, or digits in place of audio) is COMFORT.
  *
@@ -151,6 +152,9 @@ struct oh_listen {                                      /* private but for `coun
 	int32_t                   usual;                /* samples in a packet: the most lately */
 	int64_t                   now_ns;               /* of the call under way */
 	int64_t                   moved_ns;             /* when the stream last moved on */
+	int64_t                   behind_ns;            /* when the first came of the packets that have been late since ... */
+	uint32_t                  behind_ts;            /* ... the stream moved on, and its timestamp */
+	uint32_t                  behind;               /* how many these are by now */
 	uint64_t                  seen[2];              /* bit i: sequence number top_seq - i has come */
 	uint32_t                  quiet;                /* of the samples to make up, so many are the sender's own silence */
 	struct oh_lead            lead;                 /* of the reader over our clock */

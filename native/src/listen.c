@@ -12,6 +12,8 @@ enum {
 	LONGEST_MS = 120,              /* packet there is */
 	SEEN = 128,                    /* sequence numbers remembered */
 	STUCK_NS = 500000000,          /* nothing but late packets for so long: the path's delay grew for good */
+	FAR_BEHIND_MS = 200,           /* where so much is missing to what comes, ... */
+	BEHIND = 4,                    /* ... so many late ones in a row, at the pace at which they were said, tell the same */
 	NS_A_PACKET = 5000000,         /* shortest packets that a sequence number's advance is explained by */
 };
 
@@ -276,6 +278,40 @@ static void begin_again(struct oh_listen *listen, const struct oh_listen_item *i
 
 enum place { PLACE_HERE, PLACE_JUMP, PLACE_RESTART };
 
+/* Is a packet in its order late, all of it? */
+static bool is_behind(const struct oh_listen *listen, const struct oh_listen_item *item)
+{
+	return item->content != OH_CARRIES_OTHER && oh_seq_diff(item->seq, listen->top_seq) > 0 &&
+	       oh_listen_ahead(listen, item->timestamp) + (int64_t)item->samples <= 0;
+}
+
+/* Have those before it been late too, and come as slowly as they were said? After a stall what was held up comes faster. */
+static bool stays_behind(const struct oh_listen *listen, const struct oh_listen_item *item, int64_t arrival_ns)
+{
+	int64_t said_ns = oh_listen_between(listen, item->timestamp, listen->behind_ts) * listen->ns_a_sample;
+
+	return oh_listen_ahead(listen, item->timestamp) <= -FAR_BEHIND_MS * (int64_t)listen->per_ms &&
+	       listen->behind >= BEHIND && listen->behind_ns >= listen->moved_ns &&
+	       8 * (arrival_ns - listen->behind_ns) >= 7 * said_ns;
+}
+
+/* Note whether packets in their order are late, one after the other. */
+static void watch_behind(struct oh_listen *listen, const struct oh_listen_item *item, int64_t arrival_ns)
+{
+	if (oh_seq_diff(item->seq, listen->top_seq) <= 0)
+		return;
+	if (!is_behind(listen, item)) {
+		listen->behind = 0;
+		return;
+	}
+	if (listen->behind == 0 || listen->behind_ns < listen->moved_ns) {
+		listen->behind = 0;
+		listen->behind_ns = arrival_ns;
+		listen->behind_ts = item->timestamp;
+	}
+	listen->behind++;
+}
+
 /* Does the packet belong to the stream as we know it? */
 static enum place place_of(const struct oh_listen *listen, const struct oh_listen_item *item, uint32_t ssrc, int64_t arrival_ns)
 {
@@ -304,7 +340,8 @@ static enum place place_of(const struct oh_listen *listen, const struct oh_liste
 	}
 	if (since_top < 0 || to_fill > believable)
 		return ahead == 1 ? PLACE_RESTART : PLACE_JUMP;
-	if (to_fill + (int64_t)item->samples <= 0 && arrival_ns - listen->moved_ns > STUCK_NS)
+	if (is_behind(listen, item) &&
+	    (arrival_ns - listen->moved_ns > STUCK_NS || stays_behind(listen, item, arrival_ns)))
 		return PLACE_RESTART;
 	return PLACE_HERE;
 }
@@ -376,6 +413,7 @@ int oh_listen_put(struct oh_listen *listen, const struct oh_listen_packet *packe
 	}
 	switch (place_of(listen, &item, packet->ssrc, arrival_ns)) {
 	case PLACE_HERE:
+		watch_behind(listen, &item, arrival_ns);
 		break;
 	case PLACE_RESTART:
 		begin_again(listen, &item, packet->ssrc, arrival_ns);

@@ -273,6 +273,21 @@ static void after_a_stall_the_stream_rejoins_without_delay(void)
 	CHECK_INT(restarts, 0);
 }
 
+static void after_a_pause_that_the_sender_did_not_count_little_is_lost(void)
+{
+	start(0);
+	talk(0, 50);
+	pass(3000 * MS); /* a sender that has nothing to say stops its clock as well */
+	for (unsigned i = 50; i < 100; i++) {
+		CHECK_INT(packet(i), 0);
+		pass(20 * MS);
+	}
+	CHECK(by_kind[OH_LATE] <= 4 * 160);
+	CHECK(by_kind[OH_HEARD] >= 96 * 160);
+	CHECK_INT(restarts, 1);
+	CHECK_INT(listen.counters.lost, 0);
+}
+
 static void after_packets_were_lost_for_a_second_the_stream_rejoins_without_delay(void)
 {
 	start(0);
@@ -697,6 +712,7 @@ int main(void)
 	RUN(when_nothing_comes_the_clock_goes_on_first_with_voice_then_as_missing);
 	RUN(missing_frames_come_evenly_one_each_twenty_milliseconds);
 	RUN(after_a_stall_the_stream_rejoins_without_delay);
+	RUN(after_a_pause_that_the_sender_did_not_count_little_is_lost);
 	RUN(after_packets_were_lost_for_a_second_the_stream_rejoins_without_delay);
 	RUN(a_path_that_grew_longer_is_followed);
 	RUN(one_packet_from_long_ago_does_not_stop_the_clock);
