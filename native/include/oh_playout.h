@@ -10,6 +10,8 @@
  *     given up meanwhile: what comes late is played after all, and the delay that it brought is taken back by a faster
  *     pace. Where a later packet shows that one was lost, what was made up stands in its place, sample for sample: a
  *     loss leaves no delay behind.
+ *   - Whether a packet is lost or was only overtaken is learnt from the stream: where the odds are fair that it comes
+ *     yet, some 40 ms more are spent on it, and given back at once if it does not come.
  *   - A silence that the sender chose (comfort noise of RFC 3389, or a timestamp that jumps while the sequence numbers
  *     go on) is noise of the level that the sender said, or of the background heard before; its length is free, so what
  *     is said after it is delayed no more than is wise at that moment.

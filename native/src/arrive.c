@@ -1,5 +1,6 @@
 /* arrive.c - packets into the bridge path's buffer: their place on the sender's timeline, and what they teach. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "oh_rtp.h"
@@ -17,6 +18,7 @@ enum {
 };
 
 #define GUARD_NS (5 * MS / 2)  /* a packet that came so shortly before its pull might have missed it */
+#define TOGETHER_NS (1 * MS)   /* packets so close came at once: the sender's way, or a queue, which keeps the order */
 #define EARLY_NS (500 * MS)    /* a packet so much before its time has a timestamp that jumped */
 #define OTHER_NS (1000 * MS)   /* a transit so far from the usual one is of another network: begin to learn again */
 #define STRAY_NS (12 * MS)     /* what it is worth to wait, longer than usual, for 1 in 256 packets out of order */
@@ -59,6 +61,7 @@ static void start_stream(struct oh_playout *playout, const struct oh_playout_pac
 	playout->fresh = true;
 	playout->again = false;
 	playout->jump_seen = false;
+	oh_gap_forget(&playout->gaps);
 	playout->top_seq = (uint16_t)(packet->seq - 1);
 	playout->top_ts = packet->timestamp;
 	playout->top_at = at;
@@ -110,6 +113,19 @@ static bool take_seq(struct oh_playout *playout, uint16_t seq)
 }
 
 /* ---- what a packet teaches ---- */
+
+/* How restless the network is, by a packet that followed another. */
+static void learn_unrest(struct oh_playout *playout, int64_t at, int64_t arrival_ns)
+{
+	int64_t took_ns = arrival_ns - at * playout->sample_ns;
+
+	if (arrival_ns - playout->came_ns < TOGETHER_NS)
+		return;
+	if (playout->came_ns > 0)
+		playout->unrest_ns += (sooner(llabs(took_ns - playout->took_ns), OTHER_NS) - playout->unrest_ns) / USUAL;
+	playout->came_ns = arrival_ns;
+	playout->took_ns = took_ns;
+}
 
 static void learn(struct oh_playout *playout, int64_t at, int32_t n, int64_t arrival_ns, bool in_order)
 {
@@ -195,12 +211,21 @@ int oh_playout_put(struct oh_playout *playout, const struct oh_playout_packet *p
 	}
 	if (!in_order && ahead > 0)
 		goto bad; /* older by one number and newer by the other */
+
+	int missing = oh_seq_diff(packet->seq, playout->top_seq) - 1;
+
 	if (!take_seq(playout, packet->seq)) {
 		playout->counters.duplicate++;
 		return 0;
 	}
 	playout->counters.packets++;
 	playout->counters.reordered += !in_order;
+	if (missing == 0 && taken.kind == OH_WAITING_AUDIO)
+		learn_unrest(playout, playout->top_at + ahead, arrival_ns);
+	if (missing > 0)
+		oh_gap_opens(&playout->gaps, (uint16_t)(packet->seq - missing), (uint16_t)missing, arrival_ns);
+	if (!in_order)
+		oh_gap_fills(&playout->gaps, packet->seq, arrival_ns);
 	playout->jump_seen = false;
 	if (taken.kind == OH_WAITING_SILENT) {
 		taken.at = playout->top_at + playout->top_n;

@@ -21,6 +21,8 @@ enum {
 	FLOOR_EACH = 4,     /* of so many packets one is looked at for the level of the background */
 	QUIET_LEAST = 48,   /* -57 dBov */
 	QUIET_MOST = 400,   /* -38 dBov */
+	HOLD_MS = 40,       /* a gap that may yet be filled is waited for so much longer than it is itself, and a pull */
+	UNREST_US = 500,    /* a network is restless whose packets' transits differ by so much on average */
 	OVERDUE_MS = 15,    /* a packet is, that has taken so much more than usual */
 };
 
@@ -56,6 +58,7 @@ int oh_playout_open(struct oh_playout **playout, enum oh_codec codec, uint32_t s
 	oh_comfort_init(&made->comfort, seed);
 	oh_delay_init(&made->delay);
 	oh_waiting_init(&made->waiting);
+	oh_gap_init(&made->gaps);
 	*playout = made;
 	return 0;
 }
@@ -115,6 +118,7 @@ static uint32_t make_up_before(struct oh_playout *playout, uint32_t owed, uint32
 
 	if (owed <= OH_CODEC_SAMPLES_MAX && oh_codec_copied(playout->decoder.codec, bytes, len) > 0) {
 		make_up(playout, owed, bytes, len);
+		playout->copied = true;
 		return owed;
 	}
 	make_up(playout, least(owed, needed), NULL, 0);
@@ -224,7 +228,7 @@ static void decode_first(struct oh_playout *playout)
 	playout->counters.overdue += playout->waited;
 	playout->end_at = packet.at + n;
 	playout->quiet = playout->dozes = oh_codec_falls_silent(playout->decoder.codec, packet.len);
-	playout->joint = playout->waited = playout->said = false;
+	playout->joint = playout->waited = playout->copied = playout->said = false;
 	playout->credit = 0;
 }
 
@@ -281,6 +285,18 @@ static void catch_up(struct oh_playout *playout, int64_t now_ns)
 
 /* ---- a block ---- */
 
+static const float odds_least = 0.25f; /* that a gap is filled, for waiting to pay */
+
+/* Is it worth to wait on for the gap before the first packet, made up for in full and `held` samples more? */
+static bool is_worth_waiting(const struct oh_playout *playout, uint32_t held, int64_t now_ns)
+{
+	int64_t left_ns = HOLD_MS * MS - held * playout->sample_ns;
+	bool    restless = playout->unrest_ns >= UNREST_US * 1000ll;
+
+	return left_ns > 0 && !playout->copied &&
+	       oh_gap_odds(&playout->gaps, playout->next_seq, now_ns, left_ns, restless) >= odds_least;
+}
+
 /*
  * Have `wanted` samples ready if packets hold them, and deal with gaps where not even `needed` are.
  */
@@ -322,7 +338,15 @@ static void fill(struct oh_playout *playout, uint32_t needed, uint32_t wanted, i
 			if (playout->credit < owed) {
 				playout->credit += make_up_before(playout, owed - playout->credit, needed - oh_sound_ready(playout));
 				playout->waited = true;
+			} else if (is_worth_waiting(playout, playout->credit - owed, now_ns)) {
+				uint32_t more = needed - oh_sound_ready(playout);
+
+				make_up(playout, more, NULL, 0);
+				playout->credit += more;
+				playout->waited = true;
 			} else {
+				playout->owing |= playout->credit > owed;
+				playout->copied = false;
 				playout->credit -= owed;
 				playout->waited = playout->credit > 0;
 				playout->end_at += owed;
@@ -339,11 +363,12 @@ static int32_t quiet_level(const struct oh_playout *playout)
 
 /*
  * Least likeness that a change of pace needs; above 1 it waits for a pause between words. Less where there is more to
- * change, and the longer it had to wait.
+ * change, the longer it had to wait, and where delay is owed.
  */
 static float likeness_needed(const struct oh_playout *playout, int64_t off)
 {
-	return 1.3f - 0.01f * (float)(off * playout->sample_ns / MS) - 0.02f * (float)playout->tries;
+	return 1.3f - 0.01f * (float)(off * playout->sample_ns / MS) - 0.02f * (float)playout->tries -
+	       (playout->owing ? 0.3f : 0.0f);
 }
 
 static void pace_changed(struct oh_playout *playout, size_t by)
@@ -386,9 +411,11 @@ static void change_pace(struct oh_playout *playout, uint32_t needed, int64_t now
 	int64_t  hurry = samples_of_ms(playout, HURRY_MS);
 	uint32_t longest = samples_of_ms(playout, 15);
 
+	if (off < least_off)
+		playout->owing = false;
 	if (playout->quiet || (off < least_off && off > -least_off))
 		return;
-	if (!playout->rested && off < hurry && off > -hurry) {
+	if (!playout->rested && !playout->owing && off < hurry && off > -hurry) {
 		playout->rested = true;
 		return;
 	}

@@ -3,6 +3,7 @@
 #ifndef PLAYOUT_H
 #define PLAYOUT_H
 
+#include "gap.h"
 #include "oh_comfort.h"
 #include "oh_delay.h"
 #include "oh_expand.h"
@@ -47,6 +48,10 @@ struct oh_playout {
 	int64_t                    fast_from_ns;
 	int64_t                    usual_ns;      /* mean transit */
 	int32_t                    strays;        /* share of late that came out of order, of 2^24 */
+	int64_t                    came_ns;       /* the last packet in order that did not come at once with the one before */
+	int64_t                    took_ns;       /* its transit ... */
+	int64_t                    unrest_ns;     /* ... and how far such transits are from each other on average */
+	struct oh_gaps             gaps;
 	int64_t                    newest_ns;     /* transit of the newest packet in order */
 
 	/* pulls */
@@ -65,6 +70,8 @@ struct oh_playout {
 	bool                       said;          /* the sender said how loud its noise is */
 	uint32_t                   credit;        /* samples made up or put in because nothing was there */
 	bool                       waited;        /* some of them were made up */
+	bool                       copied;        /* ... from a copy of the packet that is not there */
+	bool                       owing;         /* it was waited for a lost packet: that delay is given back at once */
 	bool                       rested;        /* the pull before did not change the pace */
 	uint32_t                   tries;         /* pulls that could not change it for want of likeness */
 	int32_t                    floor;         /* level of the background, root mean square */

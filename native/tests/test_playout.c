@@ -266,6 +266,35 @@ static void a_packet_that_was_overtaken_and_given_up_is_late_and_not_heard(void)
 	hang_up();
 }
 
+static void a_packet_that_others_overtake_is_waited_for_where_it_may_come(void)
+{
+	dial(1000, 5);
+	jitter(12);
+	for (int i = 300; i < 900; i += 60)
+		call.arrives_ns[i] += 55 * MS; /* behind the next two */
+	pull_until(990);
+	CHECK_INT(count()->late + count()->lost, 0);
+	CHECK_BELOW(mean_delay_ms(), 40);
+	hang_up();
+}
+
+static void what_is_waited_for_in_vain_costs_its_delay_for_a_third_of_a_second(void)
+{
+	double before_ms;
+
+	dial(1000, 5);
+	jitter(12);
+	call.arrives_ns[400] = -1;
+	pull_until(395);
+	before_ms = call.delay_ms;
+	pull_until(406);
+	CHECK(call.delay_ms > before_ms + 10);
+	pull_until(405 + 17); /* what was due then, and 17 packets */
+	CHECK_BELOW(call.delay_ms, before_ms + 10);
+	CHECK_INT(count()->lost, 1);
+	hang_up();
+}
+
 static void pulls_of_any_length_play_the_same(void)
 {
 	static const size_t lengths[] = { 80, 160, 240, 480, 960 };
@@ -548,6 +577,8 @@ int main(void)
 	RUN(a_clock_that_runs_off_by_100_ppm_changes_the_delay_by_nothing);
 	RUN(packets_out_of_order_and_twice_are_put_right);
 	RUN(a_packet_that_was_overtaken_and_given_up_is_late_and_not_heard);
+	RUN(a_packet_that_others_overtake_is_waited_for_where_it_may_come);
+	RUN(what_is_waited_for_in_vain_costs_its_delay_for_a_third_of_a_second);
 	RUN(pulls_of_any_length_play_the_same);
 	RUN(the_sound_of_one_moment_may_be_asked_for_in_pieces);
 	RUN(numbers_that_wrap_change_nothing);
