@@ -72,5 +72,5 @@ float oh_gap_odds(const struct oh_gaps *gaps, uint16_t seq, int64_t now_ns, int6
 		else
 			soon += gaps->filled[i];
 	}
-	return soon / left;
+	return left > 0 ? soon / left : 0; /* after a thousand gaps, all filled sooner, nothing may be left of the belief */
 }
