@@ -325,6 +325,7 @@ class Node:
             )
         except BaseException:
             leg.port.close()
+            self.hall.unlist(leg)
             raise
         return Call(facts, leg, timeline, folder.path, self.hall), began
 

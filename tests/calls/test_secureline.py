@@ -16,7 +16,7 @@ from aioice import stun
 
 from offhook.calls import secureline
 from offhook.calls.secureline import Connected, Failed, LineEvent, Lost, Moved, SecureLine
-from offhook.media import Digit, MediaCore, MediaEvent, MediaStarted, Remote
+from offhook.media import Datagram, Digit, MediaCore, MediaEvent, MediaStarted, Remote
 from offhook.sip.icedtls import AgreedDtls, Fingerprint, Ice
 from offhook.webrtc import Certificate, Credentials, Dtls, DtlsIdentity, SrtpKeys, ice
 from offhook.webrtc.dtls import Keyed, Transmit
@@ -59,6 +59,11 @@ class Peer:
 
     async def checks(self, nominate: bool = True) -> stun.Message:
         """Check the way to the server, and have the answer."""
+        self.socket.send(self.check(nominate))
+        return stun.parse_message(await self.hears())
+
+    def check(self, nominate: bool = True) -> bytes:
+        """A check of the way to the server."""
         ours = self.line.local().ice
         assert ours is not None
         attributes: dict[str, Any] = {
@@ -70,8 +75,7 @@ class Peer:
             attributes["USE-CANDIDATE"] = None
         message = stun.Message(stun.Method.BINDING, stun.Class.REQUEST, attributes=attributes)
         message.add_message_integrity(ours.pwd.encode())
-        self.socket.send(bytes(message))
-        return stun.parse_message(await self.hears())
+        return bytes(message)
 
     async def hears(self) -> bytes:
         """The next datagram that is no media."""
@@ -298,3 +302,12 @@ async def test_a_line_that_was_closed_says_goodbye_and_nothing_more(server: Serv
         async with asyncio.timeout(0.5):
             await peer.checks()
     assert server.told == [Connected()]
+
+
+async def test_what_comes_for_a_port_that_is_gone_ends_its_own_line_alone(server: Server, peer: Peer) -> None:
+    """Datagrams of all lines are handed out one after the other: none may keep the next from its own."""
+    server.agree(peer)
+    check = Datagram(server.port.number, peer.address, peer.check())
+    server.port.close()
+    server.line.receive(check)
+    assert [type(event) for event in server.told] == [Failed]

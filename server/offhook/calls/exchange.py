@@ -97,7 +97,7 @@ class Exchange:
                 line = SecureLine(port, self.identity)
                 media = replace(media, dtls=line.local())
             session = self.sip.call(uri, media, caller=caller)
-        except ValueError:
+        except BaseException:
             port.close()
             raise
         return self._leg(session, port, line)
@@ -117,6 +117,10 @@ class Exchange:
     def forget(self, leg: ChannelAdapter) -> None:
         """The leg is over: close it and hear nothing more of it."""
         leg.close()
+        self.unlist(leg)
+
+    def unlist(self, leg: ChannelAdapter) -> None:
+        """Hear nothing more of the leg."""
         if isinstance(leg, SipLeg):
             self._legs.pop(leg.session, None)
         self._ports.pop(leg.port.number, None)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
-from offhook.media import Datagram, Keys, Port, Suite
+from offhook.media import Datagram, Keys, MediaError, Port, Suite
 from offhook.sip.icedtls import AgreedDtls, Ice, LocalDtls
 from offhook.sip.icedtls import Fingerprint as Told
 from offhook.webrtc import dtls, ice
@@ -152,9 +152,9 @@ class SecureLine:
         for event in events:
             match event:
                 case ice.Reply(data, to):
-                    self.port.post(data, to)
+                    self._post(data, to)
                 case ice.Selected(address):
-                    self.port.select(address)
+                    self._select(address)
                     if self._chosen not in (None, address):
                         self._tell(Moved(address))
                     self._chosen = address
@@ -162,7 +162,7 @@ class SecureLine:
                         self._secure(self._dtls.start())
                     self._changed()
                 case ice.ConsentLost():
-                    self.port.select(None)
+                    self._select(None)
                     self._changed()
 
     def _secure(self, events: list[dtls.DtlsEvent]) -> None:
@@ -170,17 +170,37 @@ class SecureLine:
             match event:
                 case dtls.Transmit(data):
                     if self.selected is not None:
-                        self.port.post(data, self.selected)
+                        self._post(data, self.selected)
                 case dtls.Keyed(keys):
-                    self.port.keys(Keys(cast(Suite, keys.suite), keys.send, keys.receive))
-                    self._suite = keys.suite
-                    self._changed()
+                    self._key(keys)
                 case dtls.Failed(why):
                     self._tell(Failed(why))
                 case dtls.Closed():
                     # The far end's machine is done with it; that the party has gone its signalling will say.
                     self._suite = None
                     self._changed()
+
+    # --- the port, which may be overloaded or gone: of that no other line must hear
+
+    def _post(self, data: bytes, to: tuple[str, int]) -> None:
+        try:
+            self.port.post(data, to)
+        except MediaError:
+            pass  # lost, as any datagram may be: checks and flights are sent again
+
+    def _select(self, address: tuple[str, int] | None) -> None:
+        try:
+            self.port.select(address)
+        except MediaError as error:
+            self._tell(Failed(str(error)))
+
+    def _key(self, keys: dtls.SrtpKeys) -> None:
+        try:
+            self.port.keys(Keys(cast(Suite, keys.suite), keys.send, keys.receive))
+        except MediaError as error:
+            return self._tell(Failed(str(error)))
+        self._suite = keys.suite
+        self._changed()
 
     # --- what follows
 

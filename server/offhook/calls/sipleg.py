@@ -234,7 +234,7 @@ class SipLeg:
 
     async def _flowing(self) -> None:
         """Wait until audio can flow, where that takes more than the agreement. Raises ChannelGone."""
-        if self.line is not None:
+        if self.line is not None and self.agreed is not None and self.agreed.dtls is not None:
             await asyncio.shield(self._secured)
 
     def _answer(self) -> Answer:
