@@ -220,10 +220,11 @@ static void limit(struct voice *listener, const int32_t *sum, int16_t *out, size
 bool oh_room_hear(struct oh_room *room, uint32_t listener, int16_t *out, size_t n)
 {
 	struct voice *hears = &room->voices[listener];
-	int32_t       sum[OH_ROOM_SAMPLES] = {0};
+	int32_t       sum[OH_ROOM_SAMPLES];
 	bool          any = false;
 
 	assert(hears->here && n > 0 && n <= OH_ROOM_SAMPLES);
+	memset(sum, 0, n * sizeof(*sum));
 	for (uint32_t i = 0; i < OH_ROOM_VOICES; i++) {
 		struct ear *ear = &hears->ears[i];
 

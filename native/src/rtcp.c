@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "wire.h"
+
 enum {
 	TYPE_SR = 200,
 	TYPE_RR = 201,
@@ -19,28 +21,6 @@ enum {
 	BLOCK_BYTES = 24,
 	SENDER_BYTES = 20,
 };
-
-static uint16_t get16(const uint8_t *p)
-{
-	return (uint16_t)((uint16_t)(p[0] << 8) | p[1]);
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-	return (uint32_t)get16(p) << 16 | get16(p + 2);
-}
-
-static void put16(uint8_t *p, uint16_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-	put16(p, (uint16_t)(v >> 16));
-	put16(p + 2, (uint16_t)v);
-}
 
 /* ---- reading ---- */
 

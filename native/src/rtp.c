@@ -4,27 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 
-static uint16_t get16(const uint8_t *p)
-{
-	return (uint16_t)((uint16_t)(p[0] << 8) | p[1]);
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
-static void put16(uint8_t *p, uint16_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-	put16(p, (uint16_t)(v >> 16));
-	put16(p + 2, (uint16_t)v);
-}
+#include "wire.h"
 
 int oh_rtp_parse(struct oh_rtp *out, const uint8_t *data, size_t len)
 {
