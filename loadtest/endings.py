@@ -6,9 +6,13 @@ SIPp counts a call as failed that did not go as its scenario has it; so these ar
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import csv
+import random
 import shutil
+import socket
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +26,11 @@ SOUND = "sound.ulaw"
 
 AGAIN_MS = 500
 """RFC 3261's T1."""
+ATTEMPTS = 5
+PORT_TAKEN = 254
+"""SIPp's status where it could not have its sockets."""
+MEDIA_PORTS = (10_000, 19_900)
+"""Where SIPp's sound comes from: not where the kernel takes ports for others, nor where our servers have theirs."""
 PATIENCE_S = 180.0
 """How much longer than planned calls may take."""
 
@@ -182,7 +191,6 @@ class Sipps:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._media_port = 40_000
         self._running: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Sipps:
@@ -207,30 +215,34 @@ class Sipps:
         """Make so many calls as `CALLERS` says, spread over `seconds`; how many went so, and how many did not. Raises
         SippError."""
         every_ms = max(1, round(1000 * seconds / calls))
-        process, folder = self._start(
-            CALLERS[how],
-            *(server, "-s", number, "-m", str(calls), "-r", "1", "-rp", str(every_ms)),
-            *("-t", "t1" if tcp else "u1", "-trace_stat", "-fd", "1"),
-        )
-        status = await asyncio.to_thread(process.wait, seconds + PATIENCE_S)
-        if status not in (0, 1):
-            raise SippError(
-                f"sipp, {how}: ended with {status}: {(folder / 'said').read_text(errors='replace')[-2000:]}"
+        for _ in range(ATTEMPTS):
+            process, folder = self._start(
+                CALLERS[how],
+                *(server, "-s", number, "-m", str(calls), "-r", "1", "-rp", str(every_ms)),
+                *("-t", "t1" if tcp else "u1", "-trace_stat", "-fd", "1"),
             )
+            status = await asyncio.to_thread(process.wait, seconds + PATIENCE_S)
+            if status != PORT_TAKEN:
+                break
+        if status not in (0, 1):
+            told = (folder / "said").read_text(errors="replace")
+            raise SippError(f"sipp, {how}: ended with {status}: {told[-2000:]}")
         with next(folder.glob("*_.csv")).open(encoding="ascii") as lines:
             *_, last = csv.DictReader(lines, delimiter=";")
+        if status == 1:
+            errors = "".join(each.read_text(errors="replace") for each in folder.glob("*_errors.log"))
+            print(f"sipp, {how}: the last of what went wrong: {errors[-1500:]}", file=sys.stderr, flush=True)
         return int(last["SuccessfulCall(C)"]), int(last["FailedCall(C)"])
 
     def _start(self, scenario: str, *arguments: str) -> tuple[subprocess.Popen[bytes], Path]:
-        self._media_port += 500
-        folder = self._folder / str(self._media_port)
+        folder = self._folder / str(len(self._running))
         folder.mkdir()
         (folder / SOUND).symlink_to(self._folder / SOUND)
         (folder / "scenario.xml").write_text(scenario, encoding="ascii")
         with (folder / "said").open("wb") as out:
             process = subprocess.Popen(
                 [
-                    *("sipp", "-sf", "scenario.xml", "-i", LOOPBACK, "-mi", LOOPBACK, "-mp", str(self._media_port)),
+                    *("sipp", "-sf", "scenario.xml", "-i", LOOPBACK, "-mi", LOOPBACK, "-mp", str(_media_port())),
                     *("-nostdin", "-trace_err", *arguments),
                 ],
                 cwd=folder,
@@ -239,3 +251,14 @@ class Sipps:
             )
         self._running.append(process)
         return process, folder
+
+
+def _media_port() -> int:
+    """An even port that was free a moment ago, as is the next but one, which SIPp takes for video."""
+    while True:
+        port = random.randrange(*MEDIA_PORTS, 2)
+        with contextlib.suppress(OSError), contextlib.ExitStack() as probes:
+            for number in (port, port + 1, port + 2, port + 3):
+                probe = probes.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                probe.bind((LOOPBACK, number))
+            return port

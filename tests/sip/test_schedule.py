@@ -27,7 +27,7 @@ def test_whoever_no_longer_waits_is_let_go_though_its_time_is_far_off() -> None:
         schedule.watch(call)
         del call
     gc.collect()
-    assert len(left) < 200
+    assert len(left) == 0
     assert schedule.next_due() is None
 
 
@@ -38,7 +38,7 @@ def test_whoever_puts_its_timer_off_again_and_again_waits_once() -> None:
     for number in range(5_000):
         call.due = 1_000.0 + number  # a caller that refreshes its call without end
         schedule.watch(call)
-    assert len(schedule) < 200
+    assert len(schedule) <= 4
     assert list(schedule.take_due(499.0)) == []
     assert list(schedule.take_due(500.0)) == [early]
     assert list(schedule.take_due(5_998.0)) == []

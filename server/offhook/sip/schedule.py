@@ -17,9 +17,6 @@ class Timed(Protocol):
 
 T = TypeVar("T", bound=Timed)
 
-STALE = 64
-"""Entries that may lie in the heap for nothing, besides one for each owner that waits."""
-
 
 class Schedule(Generic[T]):
     def __init__(self) -> None:
@@ -39,7 +36,7 @@ class Schedule(Generic[T]):
         elif self._known.get(owner) != due:
             self._known[owner] = due
             heapq.heappush(self._heap, (due, next(self._order), owner))
-        if len(self._heap) > 2 * len(self._known) + STALE:
+        if len(self._heap) > 2 * len(self._known):  # each sweep is paid for by as many entries that it drops
             self._sweep()
         return due is not None and self._heap[0][0] == due
 
