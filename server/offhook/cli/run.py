@@ -53,7 +53,7 @@ def take_all_descriptors() -> None:
     grant at first, 1,024, are fewer than the connections that callers may open, and each call needs some ten."""
     granted, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if granted != most:
-        with contextlib.suppress(ValueError, OSError):  # a sandbox may forbid it: then it goes on as it is
+        with contextlib.suppress(ValueError, OSError):  # where it may not, it goes on as it is
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
