@@ -137,7 +137,7 @@ struct oh_core_counters {
 	double   pacing_max_us;
 	uint64_t ticks_overrun;  /* ticks more than 60 ms late: clock moved on, nothing sent */
 	uint64_t kernel_drops;   /* SO_RXQ_OVFL, all sockets */
-	uint64_t disk_drops;     /* blocks of tracks that found the disk ring full */
+	uint64_t disk_drops;     /* pieces of tracks, some 20 ms each, that the disk was too slow for */
 	uint64_t events_dropped; /* events that found their ring full */
 };
 
