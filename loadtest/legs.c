@@ -5,7 +5,8 @@
  *
  * Opens its sockets and prints one line `{"ports": [...]}`: leg i speaks from port ports[i % count] of 127.0.0.1. Then
  * reads one line a leg from standard input, `PORT [SEND RECEIVE]`: the UDP port to send to and, with --suite, the
- * master keys and salts in hexadecimal. Sends 50 packets a second a leg for S seconds, mu-law, the legs spread evenly over 20 ms;
+ * master keys and salts in hexadecimal. Sends 50 packets a second a leg, mu-law, the legs spread evenly over 20 ms, until
+ * standard input ends, S seconds at most;
  * prints one line of JSON with what was sent, what came back, and when it did by the kernel's stamps. Ends with 0, or
  * with 1 and a line that says why.
  *
@@ -72,6 +73,7 @@ static struct {
 	srtp_t            in[SOCKETS];
 	struct stream     streams[STREAMS];
 	uint8_t           speech[SPEECH + PACKET];
+	_Atomic bool      enough; /* nothing more is sent */
 	_Atomic bool      over;
 	_Atomic bool      counting;
 	/* sender */
@@ -207,7 +209,7 @@ static void *send_all(void *unused)
 	uint64_t            rounds = (uint64_t)all.seconds * 50u;
 
 	(void)unused;
-	for (uint64_t round = 0; round < rounds; round++) {
+	for (uint64_t round = 0; round < rounds && !atomic_load(&all.enough); round++) {
 		/* Legs of one socket leave one after the other: 64 sockets, each with its moment in the 20 ms. */
 		for (uint32_t s = 0; s < SOCKETS; s++) {
 			int64_t         due_ns = start_ns + (int64_t)round * PERIOD_NS + (int64_t)s * PERIOD_NS / SOCKETS;
@@ -338,6 +340,15 @@ static void *take_all(void *unused)
 
 /* --- start and end */
 
+static void *wait_for_end(void *unused)
+{
+	(void)unused;
+	while (getchar() != EOF)
+		continue;
+	atomic_store(&all.enough, true);
+	return NULL;
+}
+
 static void open_sockets(void)
 {
 	int bytes = RECEIVE_BYTES, on = 1;
@@ -415,7 +426,7 @@ static double interval_us(double share)
 
 int main(int argc, char **argv)
 {
-	pthread_t sender, receiver;
+	pthread_t sender, receiver, waiter;
 
 	all.seconds = 10;
 	all.warm = 2;
@@ -439,7 +450,8 @@ int main(int argc, char **argv)
 	make_speech();
 	open_sockets();
 	read_legs();
-	if (pthread_create(&receiver, NULL, take_all, NULL) != 0 || pthread_create(&sender, NULL, send_all, NULL) != 0)
+	if (pthread_create(&receiver, NULL, take_all, NULL) != 0 || pthread_create(&sender, NULL, send_all, NULL) != 0 ||
+	    pthread_create(&waiter, NULL, wait_for_end, NULL) != 0 || pthread_detach(waiter) != 0)
 		die("no thread");
 	(void)pthread_join(sender, NULL);
 	(void)nanosleep(&(struct timespec){0, 200000000}, NULL);

@@ -41,6 +41,8 @@ SUITES = {"AES_CM_128_HMAC_SHA1_80": 30, "AES_CM_128_HMAC_SHA1_32": 30, "AEAD_AE
 """Bytes of each suite's master key and salt together."""
 WARM_S = 3
 MARGIN_S = 2.0
+MOST_S = 3600
+"""How long the far ends speak at most, where nobody ends it."""
 
 
 class LoadError(Exception):
@@ -147,17 +149,16 @@ def _numbers(text: str) -> list[int]:
 def measure(legs: int, arguments: argparse.Namespace) -> Result:
     """One core with `legs` legs, from start to stop."""
     suite = arguments.suite if arguments.srtp else None
-    windows = 1 if arguments.no_recording else 2
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="offhook-media-", dir=arguments.folder)))
         segment = slots.create(legs)
         stack.callback(segment.close)
         before_kib = _anonymous_kib()
         core = stack.enter_context(MediaCore("127.0.0.1", UDP_PORTS, threads=arguments.threads))
-        seconds = int(WARM_S + windows * arguments.seconds + (windows + 1) * MARGIN_S)
-        far_ends = stack.enter_context(_far_ends(legs, seconds, suite))
+        far_ends = stack.enter_context(_far_ends(legs, suite))
         ports = _open(core, core.attach(segment), legs, far_ends, suite)
         stack.enter_context(_worker(Rows(segment.fd)))
+        began = time.monotonic()
         time.sleep(WARM_S)
         memory_kib = (_anonymous_kib() - before_kib) / legs
         plain = _window(core, arguments.seconds)
@@ -167,8 +168,9 @@ def measure(legs: int, arguments: argparse.Namespace) -> Result:
                 port.record(folder / f"{index}-caller.wav", folder / f"{index}-agent.wav")
             time.sleep(MARGIN_S)
             recorded = _window(core, arguments.seconds)
+        far_percent = 100 * _children_cpu_s(far_ends) / (time.monotonic() - began)
+        _end(far_ends.stdin)
         said = _answer(far_ends.stdout)
-        far_cpu_s = _children_cpu_s(far_ends)
         counted = core.counters()
     busiest_s = plain.busiest_percent / 100
     return Result(
@@ -185,7 +187,7 @@ def measure(legs: int, arguments: argparse.Namespace) -> Result:
         legs_a_core=round(legs / max(plain.media_percent / 100, 1e-9)),
         us_a_leg_tick=1e6 * busiest_s / (legs * 50),
         memory_a_leg_kib=memory_kib,
-        far_ends_percent=100 * far_cpu_s / seconds,
+        far_ends_percent=far_percent,
     )
 
 
@@ -193,8 +195,8 @@ def measure(legs: int, arguments: argparse.Namespace) -> Result:
 
 
 @contextmanager
-def _far_ends(legs: int, seconds: int, suite: str | None) -> Iterator[subprocess.Popen[str]]:
-    command = [str(_built()), "--legs", str(legs), "--seconds", str(seconds), "--warm", str(WARM_S)]
+def _far_ends(legs: int, suite: str | None) -> Iterator[subprocess.Popen[str]]:
+    command = [str(_built()), "--legs", str(legs), "--seconds", str(MOST_S), "--warm", str(WARM_S)]
     if suite is not None:
         command += ["--suite", suite]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -249,6 +251,11 @@ def _ask(pipe: IO[str] | None, lines: list[str]) -> None:
         pipe.flush()
     except BrokenPipeError:
         raise LoadError("the far ends' program ended early; the lines above say why") from None
+
+
+def _end(pipe: IO[str] | None) -> None:
+    assert pipe is not None
+    pipe.close()
 
 
 def _answer(pipe: IO[str] | None) -> dict[str, Any]:

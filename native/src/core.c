@@ -176,6 +176,7 @@ static void run_due(struct oh_core *core)
 			/* Thousands of ports and rows lie in no cache: fetch the next one's while this one is worked on. */
 			if (next != NULL) {
 				oh_voice_near(&next->voice);
+				__builtin_prefetch(next->recording);
 				if (next->next != NULL)
 					__builtin_prefetch(&next->next->voice);
 			}

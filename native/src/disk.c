@@ -24,6 +24,9 @@
 
 #define BLOCKS_BYTES ((size_t)OH_BLOCKS * OH_BLOCK * sizeof(int16_t))
 
+#define CACHE_LINE   64u
+#define NEAR_BYTES   (160u * sizeof(int16_t) + CACHE_LINE) /* 20 ms at 8 kHz, wherever in a line they begin */
+
 /* Samples of the track's first block that would lie before the file's begin, in place of its header. */
 #define BEFORE (OH_TRACK_HEADER / sizeof(int16_t))
 
@@ -111,6 +114,21 @@ static bool take_block(struct oh_core *core, uint32_t *block)
 		return false;
 	*block = core->fresh_blocks++;
 	return true;
+}
+
+void oh_recording_near(const struct oh_port *port, uint32_t track)
+{
+	const struct oh_pending *pending;
+	const char              *next;
+
+	if (port->recording == NULL)
+		return;
+	pending = &port->recording->pending[track];
+	if (pending->n == 0)
+		return;
+	next = (const char *)(port->core->blocks[pending->block] + pending->n);
+	for (size_t at = 0; at < NEAR_BYTES; at += CACHE_LINE)
+		__builtin_prefetch(next + at, 1);
 }
 
 static void drop(struct oh_port *port, size_t n)

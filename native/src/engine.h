@@ -290,6 +290,7 @@ struct oh_port {
 	struct oh_anchor         anchor;
 	int64_t                  now_ns;         /* of the packet or tick being worked on */
 
+	struct oh_recording     *recording;      /* NULL: none; beside the voice's row, which is looked at before it too */
 	struct oh_voice          voice;
 	struct oh_seat          *seat;           /* NULL: in no room */
 	struct oh_playing        playing;
@@ -327,7 +328,6 @@ struct oh_port {
 	uint64_t                 payload_out;    /* bytes with this SSRC, for the SR */
 	uint64_t                 renamed_out;    /* packets_out when the SSRC was chosen */
 
-	struct oh_recording     *recording;
 	struct oh_port_counters  counters;
 };
 
@@ -534,6 +534,7 @@ void oh_recording_abandon(struct oh_recording *recording); /* never begun */
 /* `at`: place of pcm[0] on the media clock, in samples at 16 kHz whatever the rate */
 void oh_recording_put(struct oh_port *port, uint32_t track, int64_t at, const int16_t *pcm, size_t n, uint32_t rate_hz);
 void oh_recording_tick(struct oh_port *port);
+void oh_recording_near(const struct oh_port *port, uint32_t track); /* have the processor fetch where the next goes */
 void oh_recording_end(struct oh_port *port);
 bool oh_recording_flush_closing(struct oh_core *core); /* true where none is left waiting */
 int  oh_disk_init(struct oh_core *core); /* its rings and blocks: 0 or a negative errno */
