@@ -74,6 +74,8 @@ struct oh_core_config {
 	uint16_t    port_high; /* highest */
 	uint32_t    first;     /* number of the first port and of the first room; 0 is 1 */
 	uint32_t    step;      /* from each number to the next, so that several cores share none; 0 is 1 */
+	uint32_t    blocks;    /* of 8 KiB for recordings, a power of two, touched as they are needed: one for each track
+	                        * that sounds, and what waits for the disk; 0 is 16384 */
 };
 
 enum oh_event_kind {

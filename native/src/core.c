@@ -410,7 +410,7 @@ int oh_core_start(struct oh_core **core, const struct oh_core_config *config)
 	if (error == 0)
 		error = oh_ring_init(&made->disk_events, sizeof(struct oh_event), OH_EVENT_RING);
 	if (error == 0)
-		error = oh_disk_init(made);
+		error = oh_disk_init(made, config->blocks == 0 ? OH_BLOCKS : config->blocks);
 	if (error == 0)
 		error = oh_ring_init(&made->datagrams_up, sizeof(struct oh_datagram), OH_DATAGRAM_RING);
 	if (error == 0)

@@ -22,8 +22,6 @@
 
 #include "engine.h"
 
-#define BLOCKS_BYTES ((size_t)OH_BLOCKS * OH_BLOCK * sizeof(int16_t))
-
 #define CACHE_LINE   64u
 #define NEAR_BYTES   (160u * sizeof(int16_t) + CACHE_LINE) /* 20 ms at 8 kHz, wherever in a line they begin */
 
@@ -33,22 +31,29 @@
 _Static_assert(OH_BLOCK * sizeof(int16_t) % 4096u == 0, "blocks are whole pages of the file");
 _Static_assert(BEFORE < OH_BLOCK, "the header is no longer than a block");
 
-int oh_disk_init(struct oh_core *core)
+static size_t blocks_bytes(const struct oh_core *core)
 {
-	void *blocks = mmap(NULL, BLOCKS_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	return (size_t)core->block_count * sizeof(*core->blocks);
+}
+
+int oh_disk_init(struct oh_core *core, uint32_t blocks)
+{
+	void *memory;
 	int   error;
 
-	if (blocks == MAP_FAILED)
+	core->block_count = blocks;
+	memory = mmap(NULL, blocks_bytes(core), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (memory == MAP_FAILED)
 		return -errno;
-	core->blocks = blocks;
-	error = oh_ring_init(&core->disk, sizeof(struct oh_errand), OH_ERRANDS);
-	return error < 0 ? error : oh_ring_init(&core->blocks_back, sizeof(uint32_t), OH_BLOCKS);
+	core->blocks = memory;
+	error = oh_ring_init(&core->disk, sizeof(struct oh_errand), 2u * blocks); /* and as many ends of recordings */
+	return error < 0 ? error : oh_ring_init(&core->blocks_back, sizeof(uint32_t), blocks);
 }
 
 void oh_disk_free(struct oh_core *core)
 {
 	if (core->blocks != NULL)
-		(void)munmap(core->blocks, BLOCKS_BYTES);
+		(void)munmap(core->blocks, blocks_bytes(core));
 	oh_ring_free(&core->disk);
 	oh_ring_free(&core->blocks_back);
 }
@@ -110,7 +115,7 @@ static bool take_block(struct oh_core *core, uint32_t *block)
 		oh_ring_release(&core->blocks_back);
 		return true;
 	}
-	if (core->fresh_blocks == OH_BLOCKS)
+	if (core->fresh_blocks == core->block_count)
 		return false;
 	*block = core->fresh_blocks++;
 	return true;
@@ -162,7 +167,7 @@ static void push(struct oh_port *port, uint32_t track)
 	oh_ring_publish(&core->disk);
 	core->told_disk = true;
 	pending->n = 0;
-	if (recording->choking && oh_ring_used(&core->disk) < OH_BLOCKS / 2u) {
+	if (recording->choking && oh_ring_used(&core->disk) < core->block_count / 2u) {
 		recording->choking = false;
 		oh_event_media(core, port, OH_EVENT_RECORD_RESUMED, port->clock, 0, 0, 0, NULL);
 	}
@@ -285,7 +290,7 @@ bool oh_recording_flush_closing(struct oh_core *core)
 	while (core->closing != NULL) {
 		struct oh_errand *errand;
 
-		if (oh_ring_used(&core->disk) >= OH_ERRANDS - OH_BLOCKS)
+		if (oh_ring_used(&core->disk) >= core->block_count)
 			return false;
 		errand = oh_ring_claim(&core->disk);
 		*errand = (struct oh_errand){.recording = core->closing, .close = true, .at = core->closing->end};

@@ -39,7 +39,8 @@
 #define OH_SLOT_SAMPLES   4u                        /* the same in samples */
 #define OH_WHEEL          256u                      /* slots of the wheel; more than the longest tick */
 #define OH_PHASES         40u                       /* slots in 20 ms */
-#define OH_PHASE_PORTS    16u                       /* ports that share a phase before the next one is begun */
+#define OH_PHASE_PORTS    4u                        /* ports that share a phase before the next one is begun: in Opus as
+                                                     * many as fit it */
 #define OH_LATE_NS        60000000ll                /* a tick this late sends nothing */
 #define OH_JUMP_SLOTS     1280u                     /* time lost is skipped in steps of this: 640 ms */
 #define OH_JUMP_SAMPLES   5120                      /* the same in samples */
@@ -53,7 +54,6 @@
 #define OH_BLOCK_WAIT     (OH_BLOCK + OH_BLOCK / 4u) /* samples that pass before one is written that nobody fills */
 #define OH_BLOCKS         16384u                    /* 134 MB at most, none touched without need: two a recording, and
                                                      * what waits for the disk: 3.6 s of a thousand at 8 kHz */
-#define OH_ERRANDS        (2u * OH_BLOCKS)          /* blocks, and as many ends of recordings */
 #define OH_DISK_BATCH     64u                       /* blocks that wake the disk thread while it dozes ... */
 #define OH_DISK_DOZE_MS   50                        /* ... which is no longer than this */
 #define OH_EVENT_RING     4096u                     /* events */
@@ -364,6 +364,7 @@ struct oh_core {
 	struct oh_ring                disk;      /* errands for the disk thread, */
 	struct oh_ring                blocks_back; /* numbers of blocks that are written */
 	int16_t                     (*blocks)[OH_BLOCK];
+	uint32_t                      block_count;
 	_Atomic uint32_t              posts;     /* that wait */
 	_Atomic uint64_t              events_dropped;
 
@@ -537,7 +538,7 @@ void oh_recording_tick(struct oh_port *port);
 void oh_recording_near(const struct oh_port *port, uint32_t track); /* have the processor fetch where the next goes */
 void oh_recording_end(struct oh_port *port);
 bool oh_recording_flush_closing(struct oh_core *core); /* true where none is left waiting */
-int  oh_disk_init(struct oh_core *core); /* its rings and blocks: 0 or a negative errno */
+int  oh_disk_init(struct oh_core *core, uint32_t blocks); /* its rings and blocks: 0 or a negative errno */
 void oh_disk_free(struct oh_core *core);
 void oh_disk_wake(struct oh_core *core, bool now); /* where it sleeps, or would not wake by itself soon enough */
 void *oh_disk_main(void *core);
