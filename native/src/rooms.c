@@ -116,7 +116,7 @@ static int run_enter(struct oh_core *core, struct oh_command *command)
 	if (port == NULL || entry == NULL)
 		return -ENOENT;
 	error = sit(port, entry, command->thing);
-	if (error == 0)
+	if (error == 0 || error == -EALREADY)
 		oh_seat_heard(port, (enum oh_heard_by)command->b, (uint32_t)command->wide);
 	return error;
 }
@@ -250,7 +250,7 @@ int oh_port_enter(struct oh_core *core, uint32_t port, uint32_t room, enum oh_he
 		if (error < 0)
 			oh_seat_free(seat);
 	}
-	return error == -EALREADY ? oh_port_heard(core, port, heard, by) : error;
+	return error == -EALREADY ? 0 : error;
 }
 
 int oh_port_leave_rooms(struct oh_core *core, uint32_t port)
