@@ -139,6 +139,8 @@ struct oh_core_counters {
 	uint64_t kernel_drops;   /* SO_RXQ_OVFL, all sockets */
 	uint64_t disk_drops;     /* blocks of tracks that found the disk ring full */
 	uint64_t events_dropped; /* events that found their ring full */
+	uint64_t amiss;          /* faults of this program that were mended, of the whole process (oh_amiss.h) */
+	const char *amiss_where; /* the last of them, "" for none; lives for ever */
 };
 
 struct oh_port_counters {

@@ -227,11 +227,12 @@ static PyObject *core_counters(PyObject *object, PyObject *unused)
 	RUN((Core *)object, error, oh_core_counters(core, &counters));
 	if (error < 0)
 		return refused("counters", 0, error);
-	return Py_BuildValue("KKKdddKKKK", (unsigned long long)counters.ports, (unsigned long long)counters.packets_in,
+	return Py_BuildValue("KKKdddKKKKKs", (unsigned long long)counters.ports, (unsigned long long)counters.packets_in,
 	                     (unsigned long long)counters.packets_out, counters.pacing_p50_us, counters.pacing_p99_us,
 	                     counters.pacing_max_us, (unsigned long long)counters.ticks_overrun,
 	                     (unsigned long long)counters.kernel_drops, (unsigned long long)counters.disk_drops,
-	                     (unsigned long long)counters.events_dropped);
+	                     (unsigned long long)counters.events_dropped, (unsigned long long)counters.amiss,
+	                     counters.amiss_where);
 }
 
 static PyObject *core_attach(PyObject *object, PyObject *args)

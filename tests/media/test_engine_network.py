@@ -554,7 +554,8 @@ def test_fifty_calls_lose_nothing(core: MediaCore) -> None:
     for port in ports:
         port.remote(Remote(port.address, "ulaw", 0, send=False))
     counters = core.counters()
-    assert counters.kernel_drops == counters.events_dropped == 0
+    assert counters.kernel_drops == counters.events_dropped == counters.amiss == 0
+    assert counters.amiss_where == ""
     assert sum(port.counters().lost for port in ports) == 0
 
 
