@@ -249,6 +249,13 @@ struct oh_seen {                         /* how well the call is heard: quality.
 	uint32_t          reference_ssrc; /* and whose */
 };
 
+struct oh_recode {                       /* what it hears changes its codec: recode.c */
+	bool               pending;      /* agreed, and the first packet of the new payload type is still to come */
+	uint8_t            pt;           /* payload type of what it decodes now */
+	struct oh_decoder  decoder;      /* pending: of the new codec; else what is left of the one before */
+	struct oh_playout *playout;      /* likewise, where it is in a room */
+};
+
 struct oh_port {
 	struct oh_core          *core;
 	struct oh_port          *next;           /* in its wheel slot, or among the draining */
@@ -274,10 +281,7 @@ struct oh_port {
 	bool                     quiet;          /* the last was comfort noise */
 
 	struct oh_listen         listen;
-	uint8_t                  hears_pt;       /* payload type of what it decodes */
-	bool                     recodes;        /* from the first packet of the new payload type on it decodes by `coming` */
-	struct oh_decoder        coming;         /* or, afterwards, what it decoded by before */
-	struct oh_playout       *coming_playout; /* likewise, of its seat */
+	struct oh_recode         recode;         /* from one codec to another */
 	struct oh_digits_in      digits_in;
 	uint32_t                 digits_ssrc;    /* whose presses it knows; seldom another than the voice's */
 	int64_t                  packet_free_ns; /* flood(): what is spent of the packets ... */
@@ -428,7 +432,6 @@ void oh_port_free(struct oh_port *port);
 int  oh_port_join(struct oh_core *core, struct oh_port *port);
 void oh_port_leave(struct oh_core *core, struct oh_port *port);
 void oh_port_point(struct oh_port *port, const struct oh_remote *remote, struct oh_codecs *codecs);
-void oh_port_recode(struct oh_port *port); /* the first packet of the new payload type is here */
 void oh_port_lost(struct oh_port *port, double share); /* of what we sent, by the far end's report */
 void oh_port_tick(struct oh_port *port, int64_t due_ns);
 void oh_port_report(struct oh_port *port, bool bye); /* RTCP */
@@ -445,6 +448,19 @@ static inline bool oh_port_sends(const struct oh_port *port)
 static inline bool oh_port_muxed(const struct oh_port *port)
 {
 	return port->remote.rtcp_mux || port->ice;
+}
+
+/* recode.c */
+/* Signalling spoke, and `remote` has what it said: hear this decoder's codec, in a room through this playout buffer, from
+ * the first packet of that payload type on. What is left over goes back in `codecs`. */
+void oh_recode_agree(struct oh_port *port, struct oh_codecs *codecs);
+void oh_recode_now(struct oh_port *port); /* from here on; also where nothing is pending */
+void oh_recode_free(struct oh_port *port);
+
+/* A packet of this payload type is of the codec that is about to go. */
+static inline bool oh_recode_still(const struct oh_port *port, uint8_t pt)
+{
+	return port->recode.pending && pt == port->recode.pt;
 }
 
 /* secure.c */

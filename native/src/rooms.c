@@ -82,8 +82,7 @@ static int run_codec(struct oh_core *core, struct oh_command *command)
 
 	if (port == NULL)
 		return -ENOENT;
-	if (port->recodes) /* who sits down does so with the codec that is agreed */
-		oh_port_recode(port);
+	oh_recode_now(port); /* who sits down does so with the codec that is agreed */
 	command->a = (uint32_t)port->listen.decoder.codec;
 	return 0;
 }
@@ -91,7 +90,7 @@ static int run_codec(struct oh_core *core, struct oh_command *command)
 /* Is the seat for what the port hears, and goes on hearing? */
 static bool fits(const struct oh_port *port, const struct oh_seat *seat)
 {
-	return !port->recodes && seat->codec == port->listen.decoder.codec;
+	return !port->recode.pending && seat->codec == port->listen.decoder.codec;
 }
 
 /* Sit down in a room, once it is sure that the seat fits and that there is room for it. */
