@@ -11,7 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "command.h"
 #include "engine.h"
+#include "seat.h"
 
 #define DSCP_EF (46 << 2) /* RFC 3246: expedited forwarding, for voice */
 

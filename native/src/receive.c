@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "engine.h"
+#include "seat.h"
 
 static void moved(struct oh_port *port, const struct sockaddr_in *from, const struct oh_rtp *rtp)
 {

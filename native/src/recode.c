@@ -5,8 +5,10 @@
  * come, and are decoded as before. Both times something is left over, a decoder and, in a room, a playout buffer. They go
  * back to whoever brings the next ones, or wait for the port's end: nothing is freed on the way of a packet.
  */
+#include "command.h"
 #include "engine.h"
 #include "oh_amiss.h"
+#include "seat.h"
 
 static void swap_playouts(struct oh_playout **one, struct oh_playout **other)
 {

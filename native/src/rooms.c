@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "command.h"
 #include "engine.h"
+#include "seat.h"
 
 #define CODEC_TRIES 4 /* a port's codec may change between the question which it is and the seat made for it */
 

@@ -6,8 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "command.h"
 #include "engine.h"
 #include "oh_amiss.h"
+#include "seat.h"
 
 /* --- on the media thread, one for each verb */
 
