@@ -1,4 +1,4 @@
-"""The C extension module `native/python/module.c`: thin, positional, spoken to by `core.py` and `port.py` alone.
+"""The C extension module `native/python`: thin, positional, spoken to by `core.py` and `port.py` alone.
 
 Ports, prompts and segments are numbers. Every call that the core refuses raises `offhook.media.errors.MediaError`.
 """
