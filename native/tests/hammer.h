@@ -21,7 +21,7 @@
 #define PORTS    14u
 #define ROOMS    4u
 #define PROMPTS  4u
-#define SLOTS    8u
+#define SLOTS    8u      /* as many for each asker */
 #define OWN_FAR  6u      /* sockets that packets come from, on three addresses */
 #define SCENE_NS 1000000000ll
 

@@ -264,13 +264,13 @@ static bool scribble(struct asker *asker)
 	return true;
 }
 
-/* One that keeps to the rules, so that there is something to hear and to cut. */
+/* One that keeps to the rules, so that there is something to hear and to cut: a row has one writer. */
 static bool speak(struct asker *asker)
 {
 	struct dice        *dice = &asker->dice;
 	struct oh_slot_row *row = (struct oh_slot_row *)(void *)((unsigned char *)asker->board->slots +
                                                              sizeof(struct oh_slots_header)) +
-	                          below(dice, SLOTS);
+	                          asker->number + ASKERS * below(dice, SLOTS / ASKERS);
 	uint64_t spoken = atomic_load(&row->spoken);
 
 	atomic_store(&row->speak_epoch, atomic_load(&row->epoch));
