@@ -141,6 +141,8 @@ struct oh_core_counters {
 	uint64_t kernel_drops;   /* SO_RXQ_OVFL, all sockets */
 	uint64_t disk_drops;     /* pieces of tracks, some 20 ms each, that the disk was too slow for */
 	uint64_t events_dropped; /* events that found their ring full */
+	uint64_t amiss;          /* faults of this program that were mended, of the whole process (oh_amiss.h) */
+	const char *amiss_where; /* the last of them, "" for none; lives for ever */
 };
 
 struct oh_port_counters {
@@ -291,7 +293,10 @@ int oh_port_bind(struct oh_core *core, uint32_t port, uint32_t segment, uint32_t
 /* Leave the slot; 0 also without one. */
 int oh_port_unbind(struct oh_core *core, uint32_t port);
 
-/* Let two ports hear each other, in a room of their own; the rooms either was in are left. -EINVAL where both are one. */
+/*
+ * Let two ports hear each other, in a room of their own; the rooms either was in are left. -EINVAL where both are one;
+ * -EAGAIN: others changed a port's codec over and over meanwhile.
+ */
 int oh_port_bridge(struct oh_core *core, uint32_t port, uint32_t other);
 
 /*
@@ -310,7 +315,7 @@ enum oh_heard_by {          /* who hears what a port's far end says; it hears al
 };
 
 /* Come into a room, out of any other. -ENOENT: no such room; -ENOSPC: it holds OH_ROOM_VOICES voices, slots counted.
- * Where it does not come in it stays where it was. */
+ * Where it does not come in it stays where it was. -EAGAIN as above. In that room already: it is heard as said. */
 int oh_port_enter(struct oh_core *core, uint32_t port, uint32_t room, enum oh_heard_by heard, uint32_t by);
 /* Leave the room, or the bridge; 0 also in none. */
 int oh_port_leave_rooms(struct oh_core *core, uint32_t port);

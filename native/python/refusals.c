@@ -19,6 +19,8 @@ static const struct {
         {"bind", -ERANGE, "there is no such segment or slot: attach the segment, and choose a slot below its number"},
         {"bind", -EBUSY, "another port is bound to that slot: unbind or close it first"},
         {"bridge", -EINVAL, "a port cannot be bridged to itself"},
+        {"bridge", -EAGAIN, "others changed the codec of one of them over and over meanwhile: try again"},
+        {"enter", -EAGAIN, "others changed its codec over and over meanwhile: try again"},
         {"enter", -ENOENT, "there is no such room, or the port is closed"},
         {"enter", -ENOSPC, "the room holds 16 voices already, the agents of its ports counted"},
         {"heard", -ENOTCONN, "it is in no room: bring it into one first"},

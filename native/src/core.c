@@ -22,7 +22,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "command.h"
 #include "engine.h"
+#include "seat.h"
 
 #define EPOLL_BATCH 256
 #define TAG_WAKE    0u /* epoll: commands wait */

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "engine.h"
+#include "seat.h"
 
 static void moved(struct oh_port *port, const struct sockaddr_in *from, const struct oh_rtp *rtp)
 {
@@ -150,7 +151,7 @@ static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, bo
 		port->counters.wrong_source++;
 		return;
 	}
-	if (rtp.payload_type == port->remote.audio_pt || (port->recodes && rtp.payload_type == port->hears_pt))
+	if (rtp.payload_type == port->remote.audio_pt || oh_recode_still(port, rtp.payload_type))
 		packet.content = OH_CARRIES_AUDIO;
 	else if ((int16_t)rtp.payload_type == port->remote.digits_pt)
 		packet.content = OH_CARRIES_OTHER;
@@ -187,8 +188,8 @@ static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, bo
 	port->counters.bytes_in += len;
 	port->core->counters.packets_in++;
 	port->heard_ns = port->now_ns;
-	if (port->recodes && packet.content == OH_CARRIES_AUDIO && rtp.payload_type != port->hears_pt)
-		oh_port_recode(port);
+	if (port->recode.pending && packet.content == OH_CARRIES_AUDIO && !oh_recode_still(port, rtp.payload_type))
+		oh_recode_now(port);
 	port->quiet = packet.content == OH_CARRIES_COMFORT ||
 	              (packet.content == OH_CARRIES_AUDIO &&
 	               oh_codec_falls_silent(port->listen.decoder.codec, rtp.payload_len));

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "engine.h"
+#include "seat.h"
 
 #define TICK_WIDE   320u             /* samples of 20 ms at 16 kHz */
 #define ASIDE_READY TICK_WIDE        /* so much waits before a slot is given any of it */

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "engine.h"
+#include "seat.h"
 
 #define CACHE_LINE 64u
 #define NEAR_BYTES 640u /* of a play ring: 20 ms */

@@ -72,7 +72,7 @@ class SipDesk(Desk):
 
     def __init__(self, core: MediaCore) -> None:
         super().__init__()
-        self._core = core
+        self.core = core
         self._legs: dict[object, SipLeg] = {}
         self.sip = SipEndpoint(
             SipSettings(bind=("127.0.0.1", 0), trunks=(Trunk("local", ("127.0.0.0/8",)),)), self._on_event
@@ -91,7 +91,7 @@ class SipDesk(Desk):
     def _on_event(self, event: SipEvent) -> None:
         session = getattr(event, "session", None)
         if isinstance(event, IncomingCall):
-            leg = self._legs[session] = SipLeg(event.session, self._core.open("leg"))
+            leg = self._legs[session] = SipLeg(event.session, self.core.open("leg"))
             self.takes(leg)
         elif session in self._legs:
             self._legs[session].handle(event)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -293,3 +294,24 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(core: MediaCore) -> None:
     room.leave(ports[3])
     room.enter(ports[16])
     room.enter(ports[16], HeardBy.NOBODY)  # twice is a change of mind
+
+
+def test_who_enters_where_it_is_already_may_be_taken_out_by_others_meanwhile(core: MediaCore) -> None:
+    """The race: one thread brings a port into the room that it is in, another takes it out, in between the question
+    whether it is there and the word by whom it is heard. Both get what they asked for, in either order."""
+    room, port = core.room(), core.open()
+    entered = threading.Event()
+
+    def take_out() -> None:
+        while not entered.is_set():
+            room.leave(port)
+
+    other = threading.Thread(target=take_out)
+    other.start()
+    try:
+        for _ in range(3_000):
+            room.enter(port)
+            room.enter(port, HeardBy.NOBODY)
+    finally:
+        entered.set()
+        other.join(10)
