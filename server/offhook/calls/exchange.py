@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import structlog
+
 from offhook.agents.job import Agent
 from offhook.agents.tools import Toolbox
 from offhook.calls.channel import ChannelAdapter
@@ -23,6 +25,8 @@ from offhook.speech.workers import SpeechWorker
 from offhook.store import Store
 from offhook.telemetry.metrics import Metrics
 from offhook.webrtc import DtlsIdentity
+
+log = structlog.get_logger("offhook.calls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +70,13 @@ class Exchange:
                 handler(event)
         for datagram in self.core.datagrams():
             leg = self._agents.get(datagram.port)
-            if leg is not None and leg.line is not None:
+            if leg is None or leg.line is None:
+                continue
+            try:
                 leg.line.receive(datagram)
+            except Exception:
+                # A bug of ours: this datagram is lost, those of other lines are not.
+                log.exception("datagram not taken", source=datagram.source[0])
 
     def on_sip(self, event: SipEvent) -> bool:
         """Hand an event to the leg whose session it is of; False where there is none."""

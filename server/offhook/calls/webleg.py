@@ -143,7 +143,9 @@ class WebLeg:
         if media.ice.lite:
             raise NotAcceptable("the offer is of an ICE-lite agent: two of them never find each other")
         # What is wrong with an offer must be known before it restarts anything.
-        self._talks.agree(theirs, self._local(), keep=before)
+        planned = self._talks.agree(theirs, self._local(), keep=before)
+        if planned.dtls is None or planned.stream != media.stream:
+            raise NotAcceptable("the offer is no browser's: its first audio is not secured by DTLS")
         self.line.take(media.ice)
         local = self._local()
         # With comfort noise a browser sends nothing in pauses, and those who listen here want no holes.
