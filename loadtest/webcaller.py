@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import soundfile
+from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import Page, async_playwright
 
-from offhook.calls.caller import Saying
+from offhook.calls.caller import CallerError, Saying
 from offhook.speech.contract import RATE_HZ
 
 LIMIT_MS = 60_000
@@ -102,10 +103,14 @@ class WebCaller:
         said: str | None = await self.page.evaluate("window.ended")
         return said
 
-    async def hang_up(self) -> None:
+    async def hang_up(self) -> Heard:
+        """Falls silent, so that what was sent is counted to the last packet, and hangs up."""
+        await self.page.evaluate("window.peer.getSenders()[0].replaceTrack(null)")
+        heard = await self._heard()
         await self.page.evaluate("window.line.hangUp()")
+        return heard
 
-    async def heard(self) -> Heard:
+    async def _heard(self) -> Heard:
         reports: list[dict[str, Any]] = await self.page.evaluate(STATISTICS)
         kinds = {
             (report["type"], report.get("kind", "")): report
@@ -142,7 +147,8 @@ class WebCaller:
 
 @contextlib.asynccontextmanager
 async def calling(console: str, to: str, there: Callable[..., list[str]]) -> AsyncIterator[WebCaller]:
-    """A browser at the far end that has called `to` and hears it; `there` makes of a command one that is run there."""
+    """A browser at the far end that has called `to` and hears it; `there` makes of a command one that is run there.
+    Raises CallerError where the page does not do as it should, in the block as well."""
     chromium = shutil.which("chromium")
     if chromium is None:
         raise SystemExit("needs chromium")
@@ -166,6 +172,8 @@ async def calling(console: str, to: str, there: Callable[..., list[str]]) -> Asy
                 await page.evaluate(CALL, to)
                 await page.wait_for_function("window.line.state === 'connected'")
                 yield WebCaller(page)
+            except PlaywrightError as error:
+                raise CallerError(f"the browser: {str(error).splitlines()[0]}") from None
             finally:
                 await browser.close()
 
