@@ -159,7 +159,8 @@ class WebLeg:
 
     def _say_answer(self) -> None:
         assert self._agreed.dtls is not None
-        self.tell({"type": "answer", "sdp": self._answer})
+        # Whoever we send to gets a packet each 20 ms, silence too: a page that hears none for long knows enough.
+        self.tell({"type": "answer", "sdp": self._answer, "steady": self._agreed.send})
         self.line.begin(self._agreed.dtls)
         self._set_remote()
 
