@@ -5,6 +5,7 @@
  * the room's mix on its playing path. A slot speaks from its play ring; it hears its own line as ever, on arrival, and
  * the others mixed in, from a short queue that each tick of its port fills.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -196,6 +197,11 @@ void oh_seat_leave(struct oh_port *port)
 	arrange(entry); /* whom it whispered to hears it no longer, and nobody else does */
 }
 
+bool oh_seat_slot_fits(const struct oh_port *port)
+{
+	return port->seat == NULL || port->seat->has_slot || oh_room_places(port->seat->entry->room) > 0;
+}
+
 void oh_seat_slot_came(struct oh_port *port)
 {
 	struct oh_seat *seat = port->seat;
@@ -204,8 +210,7 @@ void oh_seat_slot_came(struct oh_port *port)
 	if (seat == NULL || seat->has_slot || port->voice.row == NULL)
 		return;
 	slot = oh_room_enter(seat->entry->room, say_slot, port);
-	if (slot < 0) /* the room is full of lines: this agent is not heard there, as it would not be without a room */
-		return;
+	assert(slot >= 0); /* whoever binds, or brings a bound port in, has made sure of a place */
 	seat->slot = (uint32_t)slot;
 	seat->has_slot = true;
 	seat->aside_written = seat->aside_read = 0;
