@@ -66,7 +66,8 @@ class Losses:
 
 def losses(condition: Condition, sent: int, counters: Mapping[str, float], back_never_came: int) -> Losses:
     """`sent` by the caller; `counters`: our port's."""
-    never_came = int(sent - (counters["packets_in"] - counters["duplicate"]))
+    # A browser's first packets may come before the keys that open them; they came all the same.
+    never_came = int(sent - (counters["packets_in"] - counters["duplicate"] + counters["unauthentic"]))
     back = int(counters["packets_out"])
     return Losses(
         sent=sent,

@@ -9,7 +9,7 @@ Caller and server are two ends of one cable with Linux's netem in it, the same b
 For each network one call by SIP and one by a headless Chromium with `offhook.js`: what was understood, how fast it was
 answered, what our port counted of the packets, and beside it what Chromium's getStats says of its NetEq on the way
 back. What was counted as lost is held against what netem was told to lose; the exit status is 1 where chance does not
-explain the difference, or a call was not answered.
+explain the difference, or a call was not answered. Progress goes to standard error, a line a call.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ Its microphone is sound of the page's making, so that a sentence is said exactly
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import io
@@ -24,6 +25,8 @@ from offhook.calls.caller import CallerError, Saying
 from offhook.speech.contract import RATE_HZ
 
 LIMIT_MS = 60_000
+ON_THEIR_WAY_S = 0.6
+"""What any of the networks keeps packets for, and less than a line without packets is noticed after."""
 
 SWITCHES = [
     *("--headless=new", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
@@ -104,8 +107,9 @@ class WebCaller:
         return said
 
     async def hang_up(self) -> Heard:
-        """Falls silent, so that what was sent is counted to the last packet, and hangs up."""
+        """Falls silent, so that what was sent is counted to the last packet and has arrived, and hangs up."""
         await self.page.evaluate("window.peer.getSenders()[0].replaceTrack(null)")
+        await asyncio.sleep(ON_THEIR_WAY_S)
         heard = await self._heard()
         await self.page.evaluate("window.line.hangUp()")
         return heard

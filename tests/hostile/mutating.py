@@ -12,6 +12,8 @@ PIECES = [
     *(b"[", b"]", b"{", b"}", b"\x00", b"\x7f", b"\xff\xfe", b"\xc3\x28", b"\xed\xa0\x80", b"\xe2\x80\xa8"),
     *(b"\\u0000", b"\\ud800", b"null", b"true", b"[]", b"{}", b"::1%x", b"0.0.0.0", b"255.255.255.255", b"\xc2\xa0"),
 ]  # fmt: skip
+SHORT, LONG_ONES = 1_000, 0.05
+"""Bytes that an input is longer than its seed at most, but for this share of them."""
 _DIGITS = re.compile(rb"[0-9]+")
 _WORDS = re.compile(rb"[^\s:;,=/\"<>]+")
 
@@ -43,7 +45,9 @@ class Mutator:
         data = bytearray(seed)
         for _ in range(1 + min(int(self._dice.expovariate(0.5)), 12)):
             self._dice.choice(self._changes)(data, other)
-        return bytes(data[: self._longest])
+        # Long ones take as much time as many short ones, and say no more.
+        longest = self._longest if self._dice.random() < LONG_ONES else len(seed) + SHORT
+        return bytes(data[: min(longest, self._longest)])
 
     def _at(self, data: bytearray) -> int:
         return self._dice.randrange(len(data) + 1)
