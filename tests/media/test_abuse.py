@@ -27,9 +27,8 @@ from offhook.media import (
     SlotSegment,
 )
 from offhook.speech.slots import Segment
-from tests.media.telephone import Ears, Rtp, Telephone, Worker, level, loud, track, until
+from tests.media.telephone import LOUD, Ears, Rtp, Telephone, Worker, level, loud, track, until
 
-LOUD = bytes([0x00, 0x80] * 80)  # full-scale square wave in mu-law
 QUIET = b"\xff" * 160
 PACKETS = 50
 

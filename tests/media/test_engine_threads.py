@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from offhook.media import MediaCore, MediaError, MediaStarted, Port, PromptDone, Remote, SlotSegment, Talk
+from offhook.media import CoreCounters, MediaCore, MediaError, MediaStarted, Port, PromptDone, Remote, SlotSegment, Talk
+from offhook.media.counters import together
 from offhook.speech.slots import Segment
 from tests.media.telephone import Ears, Telephone, Worker, level, tone, until
 
@@ -88,6 +89,12 @@ def test_who_is_to_meet_is_opened_beside(core: MediaCore) -> None:
     with pytest.raises(MediaError, match="another media thread"):
         room.enter(elsewhere)
     room.close()
+
+
+def test_what_threads_count_is_added_up_but_for_what_is_the_process_s() -> None:
+    one = CoreCounters(1, 10, 20, 1.0, 2.0, 3.0, 0, 0, 0, 4, 5, "sound.c:1: n == 0")
+    other = CoreCounters(2, 30, 40, 0.5, 7.0, 3.5, 0, 0, 1, 0, 5, "sound.c:1: n == 0")
+    assert together([one, other]) == CoreCounters(3, 40, 60, 1.0, 7.0, 3.5, 0, 0, 1, 4, 5, "sound.c:1: n == 0")
 
 
 @pytest.mark.parametrize("threads", [0, 65])
