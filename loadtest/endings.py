@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import csv
+import itertools
 import random
 import shutil
 import socket
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -106,7 +106,7 @@ _TIMED = [_request("INVITE", 1, _sdp(), "\nSupported: timer\nSession-Expires: 18
 _IS_ANSWERED = [*_CALLS, _request("ACK", 1)]
 _SPEAKS = [f'<nop><action><exec rtp_stream="{SOUND},1,0"/></action></nop>']
 _HANGS_UP = [_request("BYE", 90), _comes("200")]
-_IS_HUNG_UP_ON = [_comes("BYE"), _answer("200 OK")]
+_IS_HUNG_UP_ON = [_comes("BYE", 'timeout="60000"'), _answer("200 OK")]
 
 
 def _holds(cseq: int, version: int, way: str) -> list[str]:
@@ -191,9 +191,10 @@ class Sipps:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._running: list[subprocess.Popen[bytes]] = []
+        self._numbers = itertools.count()
+        self._running: list[asyncio.subprocess.Process] = []
 
-    def __enter__(self) -> Sipps:
+    async def __aenter__(self) -> Sipps:
         if shutil.which("sipp") is None:
             raise SippError("SIPp is not installed: apt-get install sip-tester")
         t = np.arange(4_000) / 8_000
@@ -201,27 +202,31 @@ class Sipps:
             out.write((6_000 * np.sin(2 * np.pi * 440 * t)).astype(np.int16))
         return self
 
-    def __exit__(self, *_: object) -> None:
+    async def __aexit__(self, *_: object) -> None:
         for process in self._running:
-            if process.poll() is None:
+            if process.returncode is None:
                 process.kill()
-            process.wait()
+            await process.wait()
 
-    def answer(self, how: str, port: int) -> None:
+    async def answer(self, how: str, port: int) -> None:
         """Take calls at `port` as `FAR_ENDS` says, until the end."""
-        self._start(FAR_ENDS[how], "-p", str(port), "-rtp_echo")
+        await self._start(FAR_ENDS[how], "-p", str(port), "-rtp_echo")
 
     async def call(self, how: str, server: str, number: str, calls: int, seconds: float, tcp: bool) -> tuple[int, int]:
         """Make so many calls as `CALLERS` says, spread over `seconds`; how many went so, and how many did not. Raises
         SippError."""
         every_ms = max(1, round(1000 * seconds / calls))
         for _ in range(ATTEMPTS):
-            process, folder = self._start(
+            process, folder = await self._start(
                 CALLERS[how],
                 *(server, "-s", number, "-m", str(calls), "-r", "1", "-rp", str(every_ms)),
                 *("-t", "t1" if tcp else "u1", "-trace_stat", "-fd", "1"),
             )
-            status = await asyncio.to_thread(process.wait, seconds + PATIENCE_S)
+            try:
+                async with asyncio.timeout(seconds + PATIENCE_S):
+                    status = await process.wait()
+            except TimeoutError:
+                raise SippError(f"sipp, {how}: did not end") from None
             if status != PORT_TAKEN:
                 break
         if status not in (0, 1):
@@ -234,17 +239,15 @@ class Sipps:
             print(f"sipp, {how}: the last of what went wrong: {errors[-1500:]}", file=sys.stderr, flush=True)
         return int(last["SuccessfulCall(C)"]), int(last["FailedCall(C)"])
 
-    def _start(self, scenario: str, *arguments: str) -> tuple[subprocess.Popen[bytes], Path]:
-        folder = self._folder / str(len(self._running))
+    async def _start(self, scenario: str, *arguments: str) -> tuple[asyncio.subprocess.Process, Path]:
+        folder = self._folder / str(next(self._numbers))
         folder.mkdir()
         (folder / SOUND).symlink_to(self._folder / SOUND)
         (folder / "scenario.xml").write_text(scenario, encoding="ascii")
         with (folder / "said").open("wb") as out:
-            process = subprocess.Popen(
-                [
-                    *("sipp", "-sf", "scenario.xml", "-i", LOOPBACK, "-mi", LOOPBACK, "-mp", str(_media_port())),
-                    *("-nostdin", "-trace_err", *arguments),
-                ],
+            process = await asyncio.create_subprocess_exec(
+                *("sipp", "-sf", "scenario.xml", "-i", LOOPBACK, "-mi", LOOPBACK, "-mp", str(_media_port())),
+                *("-nostdin", "-trace_err", *arguments),
                 cwd=folder,
                 stdout=out,
                 stderr=out,

@@ -253,9 +253,9 @@ class Soak:
         terms = Terms(srtp=Srtp.REQUIRED)
         folder = self._folder / f"sipp-{time.monotonic_ns()}"
         folder.mkdir()
-        with Sipps(folder) as sipps:
+        async with Sipps(folder) as sipps:
             for how, port in self._far_ends.items():
-                sipps.answer(how, port)
+                await sipps.answer(how, port)
             async with Phone.plugged_in(16, transport="tls", terms=terms, authorities=self._certificate) as phone:
                 sound = phone.core.load_prompt(_sound(), 16_000)
                 own: dict[str, Callable[[], Awaitable[None]]] = {
