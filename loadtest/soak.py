@@ -142,8 +142,11 @@ class Process:
     """The median of the first third of the calls, and of the last."""
     idle_private_mib: tuple[float, float] = (0.0, 0.0)
     rss_mib: tuple[float, float] = (0.0, 0.0)
+    private_mib_by_stretch: list[float] = field(default_factory=list)
+    """Medians, from the warm-up to the end."""
     bytes_a_call: float = 0.0
-    """Private memory fitted against the calls that were over."""
+    """Private memory fitted against the calls that were over, in the second half: the database's connections have
+    filled their page caches by then, 2 MiB each."""
     bytes_a_call_error: float = 0.0
     """Its standard error."""
     idle_bytes_a_call: float = 0.0
@@ -371,7 +374,8 @@ class Soak:
         process.private_mib = _mib(live[:third]), _mib(live[-third:])
         process.idle_private_mib = _mib([warm]), _mib([last])
         process.rss_mib = round(warm.rss / 2**20, 2), round(last.rss / 2**20, 2)
-        process.bytes_a_call, process.bytes_a_call_error = _slope(live)
+        process.private_mib_by_stretch = [round(mib, 1) for mib in _stretches(live)[1] / 2**20]
+        process.bytes_a_call, process.bytes_a_call_error = _slope(live[len(live) // 2 :])
         process.idle_bytes_a_call = round((last.private - warm.private) / max(1, last.calls - warm.calls), 1)
         kinds = sorted({*warm.descriptors, *last.descriptors})
         process.descriptors = {kind: (warm.descriptors[kind], last.descriptors[kind]) for kind in kinds}
@@ -423,13 +427,18 @@ def _weight(pid: int, calls: int) -> Weight:
     return Weight(calls, 1024 * (kib["Private_Clean"] + kib["Private_Dirty"]), 1024 * kib["Rss"], kinds, threads)
 
 
+def _stretches(weights: Sequence[Weight]) -> npt.NDArray[np.float64]:
+    """Calls and private bytes, [2, STRETCHES]: medians over equal stretches. Samples that follow each other are not
+    independent."""
+    parts = np.array_split(np.array([(each.calls, each.private) for each in weights], float), STRETCHES)
+    return np.array([np.median(part, axis=0) for part in parts if len(part)]).T
+
+
 def _slope(weights: Sequence[Weight]) -> tuple[float, float]:
-    """Bytes a call, and the standard error of that, by least squares over the medians of equal stretches: samples that
-    follow each other are not independent."""
+    """Bytes a call, and the standard error of that, by least squares; nothing where there is too little to go by."""
     if len(weights) < 3 * STRETCHES:
         return 0.0, 0.0
-    parts = np.array_split(np.array([(each.calls, each.private) for each in weights], float), STRETCHES)
-    calls, private = np.array([np.median(part, axis=0) for part in parts]).T
+    calls, private = _stretches(weights)
     around = calls - calls.mean()
     slope = float((around * private).sum() / (around**2).sum())
     rest = private - private.mean() - slope * around
