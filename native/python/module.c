@@ -39,12 +39,13 @@ static int core_init(PyObject *object, PyObject *args, PyObject *keywords)
 	Core                 *self = (Core *)object;
 	struct oh_core_config config;
 	int                   low, high, error;
-	unsigned int          first = 1, step = 1;
+	unsigned int          first = 1, step = 1; /* and as many blocks as it likes */
 
 	if (keywords != NULL && PyDict_GET_SIZE(keywords) != 0) {
 		PyErr_SetString(PyExc_TypeError, "Core takes no keywords");
 		return -1;
 	}
+	config.blocks = 0;
 	if (!PyArg_ParseTuple(args, "sii|II", &config.address, &low, &high, &first, &step))
 		return -1;
 	if (self->core != NULL || low < 1 || high > UINT16_MAX) {

@@ -18,6 +18,7 @@ static const struct {
         {"open", -ENOSPC, "the core holds as many ports as it can: end calls"},
         {"bind", -ERANGE, "there is no such segment or slot: attach the segment, and choose a slot below its number"},
         {"bind", -EBUSY, "another port is bound to that slot: unbind or close it first"},
+        {"bind", -ENOSPC, "it is in a room of 16 voices, where an agent would be heard by nobody: make a place there"},
         {"bridge", -EINVAL, "a port cannot be bridged to itself"},
         {"bridge", -EAGAIN, "others changed the codec of one of them over and over meanwhile: try again"},
         {"enter", -EAGAIN, "others changed its codec over and over meanwhile: try again"},

@@ -44,14 +44,19 @@
 #define OH_SLOT_SAMPLES   4u                        /* the same in samples */
 #define OH_WHEEL          256u                      /* slots of the wheel; more than the longest tick */
 #define OH_PHASES         40u                       /* slots in 20 ms */
-#define OH_PHASE_PORTS    16u                       /* ports that share a phase before the next one is begun */
+#define OH_PHASE_PORTS    4u                        /* ports that share a phase before the next one is begun: in Opus as
+                                                     * many as fit it */
 #define OH_LATE_NS        60000000ll                /* a tick this late sends nothing */
 #define OH_JUMP_SLOTS     1280u                     /* time lost is skipped in steps of this: 640 ms */
 #define OH_JUMP_SAMPLES   5120                      /* the same in samples */
 #define OH_FRAME          960u                      /* longest packet sent, samples: 60 ms at 16 kHz */
 #define OH_FADE_IN_MS     5u                        /* of the first packet in a codec of another rate */
-#define OH_BLOCK          800u                      /* samples of a track handed to the disk at a time: 100 or 50 ms */
-#define OH_DISK_RING      16384u                    /* blocks, 27 MB: 800 ms of a thousand recordings at 8 kHz */
+#define OH_BLOCK          4096u                     /* samples of a track written at a time, whole pages: 512 or 256 ms */
+#define OH_BLOCK_WAIT     (OH_BLOCK + OH_BLOCK / 4u) /* samples that pass before one is written that nobody fills */
+#define OH_BLOCKS         16384u                    /* 134 MB at most, none touched without need: two a recording, and
+                                                     * what waits for the disk: 3.6 s of a thousand at 8 kHz */
+#define OH_DISK_BATCH     64u                       /* blocks that wake the disk thread while it dozes ... */
+#define OH_DISK_DOZE_MS   50                        /* ... which is no longer than this */
 #define OH_EVENT_RING     4096u                     /* events */
 #define OH_DATAGRAM_RING  1024u                     /* datagrams handed up, 1.6 MB */
 #define OH_POSTS          1024u                     /* datagrams that wait to be posted */
@@ -87,7 +92,7 @@ struct oh_seat;
 struct oh_pending {               /* a run of samples that is being gathered for the disk */
 	uint64_t at;              /* place of the first on the track */
 	uint32_t n;
-	int16_t  pcm[OH_BLOCK];
+	uint32_t block;           /* where they lie, if there are any */
 };
 
 struct oh_recoded {               /* sound of another rate on its way to a track */
@@ -97,31 +102,31 @@ struct oh_recoded {               /* sound of another rate on its way to a track
 };
 
 struct oh_recording {
-	/* media thread */
-	struct oh_recoded     recoded[2];
+	/* both, never changed */
+	uint32_t              port;
+	uint32_t              rate_hz;    /* of both tracks */
+	int64_t               opened_ns;
+	/* media thread; what every packet needs lies within 64 bytes */
 	struct oh_pending     pending[2]; /* caller, agent */
 	bool                  paused;
-	bool                  choking;    /* the ring is full, and that has been reported */
+	bool                  choking;    /* no block was left, and that has been reported */
 	struct oh_recording  *next_closing;
 	uint64_t              end;        /* media clock at the end, in samples of the tracks */
+	struct oh_recoded     recoded[2];
 	/* disk thread */
 	struct oh_track       tracks[2];
 	bool                  failing[2]; /* a track's last write failed; reported with the first of the two */
 	bool                  listed;
 	struct oh_recording  *next;
-	/* both, never changed */
-	uint32_t              port;
-	uint32_t              rate_hz;    /* of both tracks */
-	int64_t               opened_ns;
 };
 
-struct oh_block {                     /* media thread to disk thread */
+struct oh_errand {                    /* media thread to disk thread */
 	struct oh_recording *recording;
-	bool                 close;   /* no samples: finish both tracks, `at` samples long */
-	uint8_t              track;   /* 0: caller, 1: agent */
+	uint64_t             at;      /* place of the first sample on the track */
 	uint32_t             n;
-	uint64_t             at;
-	int16_t              pcm[OH_BLOCK];
+	uint32_t             block;   /* where they lie; afterwards it may be filled again */
+	uint8_t              track;   /* 0: caller, 1: agent */
+	bool                 close;   /* no samples: finish both tracks, `at` samples long */
 };
 
 /* --- ports */
@@ -173,6 +178,7 @@ struct oh_port {
 	struct oh_anchor         anchor;
 	int64_t                  now_ns;         /* of the packet or tick being worked on */
 
+	struct oh_recording     *recording;      /* NULL: none; beside the voice's row, which is looked at before it too */
 	struct oh_voice          voice;
 	struct oh_seat          *seat;           /* NULL: in no room */
 	struct oh_playing        playing;
@@ -210,7 +216,6 @@ struct oh_port {
 	uint64_t                 payload_out;    /* bytes with this SSRC, for the SR */
 	uint64_t                 renamed_out;    /* packets_out when the SSRC was chosen */
 
-	struct oh_recording     *recording;
 	struct oh_port_counters  counters;
 };
 
@@ -234,9 +239,13 @@ struct oh_core {
 	bool                          media_runs, disk_runs;
 	_Atomic bool                  stop;      /* media thread: end */
 	_Atomic bool                  disk_stop; /* disk thread: end when the ring is empty */
-	_Atomic bool                  disk_idle; /* it sleeps: wake it through disk_fd */
+	_Atomic uint32_t              disk_until; /* errands for which it wants to be woken through disk_fd; 0: it is awake */
 	_Atomic(struct oh_command *)  commands;  /* newest first */
-	struct oh_ring                media_events, disk_events, disk, datagrams_up;
+	struct oh_ring                media_events, disk_events, datagrams_up;
+	struct oh_ring                disk;      /* errands for the disk thread, */
+	struct oh_ring                blocks_back; /* numbers of blocks that are written */
+	int16_t                     (*blocks)[OH_BLOCK];
+	uint32_t                      block_count;
 	_Atomic uint32_t              posts;     /* that wait */
 	_Atomic uint64_t              events_dropped;
 
@@ -258,10 +267,12 @@ struct oh_core {
 	_Atomic(struct oh_prompt *)   spent;     /* prompts for the disk thread to free */
 	struct oh_segment             segments[OH_MAX_SEGMENTS];
 	uint32_t                      segment_count;
+	uint32_t                      fresh_blocks; /* so many were ever used */
 	struct oh_recording          *closing;   /* whose end has not found room in the disk ring */
 	struct oh_core_counters       counters;
 	struct oh_pacing              pacing;
 	bool                          told_events, told_disk; /* something was put there since they were woken */
+	bool                          told_end;  /* likewise, to the disk: the end of a recording */
 	uint64_t                      random;    /* state of oh_random */
 	_Alignas(8) uint8_t           datagram[OH_DATAGRAM]; /* the one being looked at */
 };
@@ -367,9 +378,12 @@ void oh_recording_abandon(struct oh_recording *recording); /* never begun */
 /* `at`: place of pcm[0] on the media clock, in samples at 16 kHz whatever the rate */
 void oh_recording_put(struct oh_port *port, uint32_t track, int64_t at, const int16_t *pcm, size_t n, uint32_t rate_hz);
 void oh_recording_tick(struct oh_port *port);
+void oh_recording_near(const struct oh_port *port, uint32_t track); /* have the processor fetch where the next goes */
 void oh_recording_end(struct oh_port *port);
 bool oh_recording_flush_closing(struct oh_core *core); /* true where none is left waiting */
-void oh_disk_wake(struct oh_core *core);
+int  oh_disk_init(struct oh_core *core, uint32_t blocks); /* its rings and blocks: 0 or a negative errno */
+void oh_disk_free(struct oh_core *core);
+void oh_disk_wake(struct oh_core *core, bool now); /* where it sleeps, or would not wake by itself soon enough */
 void *oh_disk_main(void *core);
 
 

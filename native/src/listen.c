@@ -14,6 +14,7 @@ enum {
 	STUCK_NS = 500000000,          /* nothing but late packets for so long: the path's delay grew for good */
 	FAR_BEHIND_MS = 200,           /* where so much is missing to what comes, ... */
 	BEHIND = 4,                    /* ... so many late ones in a row, at the pace at which they were said, tell the same */
+	SLOW_FOR = 64,                 /* packets over which a slow one is forgotten */
 	NS_A_PACKET = 5000000,         /* shortest packets that a sequence number's advance is explained by */
 };
 
@@ -176,16 +177,23 @@ static void advance(struct oh_listen *listen, int64_t now_ns)
 }
 
 /*
- * Take the newest packet's delay as the path's. A packet leaves when its last sample was said; of the next one's length
- * no more is known than what has been usual.
+ * Take the newest packet's delay as the path's, or that of the slowest of late, within bounds. A packet leaves when its
+ * last sample was said; of the next one's length no more is known than what has been usual.
  */
-static void set_base(struct oh_listen *listen, const struct oh_listen_item *item, int64_t arrival_ns)
+static void set_base(struct oh_listen *listen, const struct oh_listen_item *item, int64_t arrival_ns, bool first)
 {
 	int64_t start = listen->at + oh_listen_ahead(listen, item->timestamp);
 	int32_t n = item->content == OH_CARRIES_AUDIO ? (int32_t)item->samples : listen->usual;
 
 	listen->usual = n > listen->usual ? n : listen->usual - (listen->usual - n) / 16;
-	listen->base_ns = arrival_ns - (start + n - listen->usual) * listen->ns_a_sample;
+
+	int64_t newest_ns = arrival_ns - (start + n - listen->usual) * listen->ns_a_sample;
+	int64_t slower_ns = listen->base_ns - newest_ns; /* than the newest one was */
+
+	slower_ns -= slower_ns / SLOW_FOR;
+	if (first || slower_ns < 0)
+		slower_ns = 0;
+	listen->base_ns = newest_ns + (slower_ns < OH_LISTEN_SLOW_NS ? slower_ns : OH_LISTEN_SLOW_NS);
 
 	/* A packet from long ago must not stop the clock for as long. */
 	int64_t latest_ns = arrival_ns + STUCK_NS - listen->at * listen->ns_a_sample;
@@ -267,7 +275,7 @@ static void begin(struct oh_listen *listen, const struct oh_listen_item *item, u
 	listen->seen[0] = 0;
 	listen->seen[1] = 0;
 	listen->usual = 0;
-	set_base(listen, item, arrival_ns);
+	set_base(listen, item, arrival_ns, true);
 	listen->restarted = listen->at > 0;
 	listen->new_clock = false;
 	listen->jump_seen = false;
@@ -378,7 +386,7 @@ static bool is_new(struct oh_listen *listen, const struct oh_listen_item *item, 
 		listen->top_ns = arrival_ns;
 		if (item->content != OH_CARRIES_OTHER) {
 			listen->top_ts = item->timestamp;
-			set_base(listen, item, arrival_ns);
+			set_base(listen, item, arrival_ns, false);
 		}
 		listen->seen[0] |= 1;
 		return true;

@@ -315,6 +315,7 @@ void oh_port_tick(struct oh_port *port, int64_t due_ns)
 	bool            sending = oh_port_sends(port);
 	struct oh_digit digit;
 
+	oh_recording_near(port, 1);
 	port->now_ns = oh_now_ns();
 	if (sending && !port->sent) {
 		port->paused_sending = true;

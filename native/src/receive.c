@@ -239,6 +239,7 @@ void oh_receive_near(const struct oh_port *port)
 	const struct oh_voice *voice = &port->voice;
 	const char            *history = (const char *)port->listen.conceal.history;
 
+	__builtin_prefetch(port->recording);
 	__builtin_prefetch(&port->remote, 1);
 	__builtin_prefetch(&port->latch, 1);
 	__builtin_prefetch(&port->packet_free_ns, 1);
@@ -282,8 +283,10 @@ void oh_receive(struct oh_port *port, bool rtcp)
 	        .msg_control = control.space,
 	        .msg_controllen = sizeof(control.space),
 	};
-	ssize_t len = recvmsg(rtcp ? port->rtcp_fd : port->rtp_fd, &message, MSG_DONTWAIT);
+	ssize_t len;
 
+	oh_recording_near(port, 0);
+	len = recvmsg(rtcp ? port->rtcp_fd : port->rtp_fd, &message, MSG_DONTWAIT);
 	if (len < 0)
 		return;
 	port->now_ns = oh_now_ns();

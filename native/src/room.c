@@ -105,13 +105,13 @@ int oh_room_enter(struct oh_room *room, oh_room_speak *speak, void *arg)
 	return -ENOSPC;
 }
 
-bool oh_room_full(const struct oh_room *room)
+uint32_t oh_room_places(const struct oh_room *room)
 {
-	uint32_t i = 0;
+	uint32_t free = 0;
 
-	while (i < OH_ROOM_VOICES && room->voices[i].here)
-		i++;
-	return i == OH_ROOM_VOICES;
+	for (uint32_t i = 0; i < OH_ROOM_VOICES; i++)
+		free += room->voices[i].here ? 0u : 1u;
+	return free;
 }
 
 /* Have a voice say what is needed to give `until` samples in all. */

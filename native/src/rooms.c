@@ -102,7 +102,7 @@ static int sit(struct oh_port *port, struct oh_room_entry *entry, struct oh_seat
 		return -EAGAIN;
 	if (port->seat != NULL && port->seat->entry == entry)
 		return -EALREADY;
-	if (oh_room_full(entry->room))
+	if (oh_room_places(entry->room) < 1u + (port->voice.row != NULL ? 1u : 0u)) /* its agent needs a place as well */
 		return -ENOSPC;
 	oh_port_leave_room(port);
 	return oh_seat_take(port, entry, seat);
@@ -164,7 +164,7 @@ static int run_bridge(struct oh_core *core, struct oh_command *command)
 	oh_port_leave_room(other);
 	pair->entry->fleeting = true;
 	add(core, pair->entry);
-	(void)oh_seat_take(port, pair->entry, pair->seats[0]); /* an empty room has place for two */
+	(void)oh_seat_take(port, pair->entry, pair->seats[0]); /* an empty room has places for two, and their agents */
 	(void)oh_seat_take(other, pair->entry, pair->seats[1]);
 	return 0;
 }

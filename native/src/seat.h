@@ -60,6 +60,7 @@ void oh_seat_free(struct oh_seat *seat);                                      /*
 int  oh_seat_take(struct oh_port *port, struct oh_room_entry *entry, struct oh_seat *seat); /* 0, or -ENOSPC */
 void oh_seat_leave(struct oh_port *port);
 void oh_seat_count(const struct oh_seat *seat, struct oh_port_counters *to); /* adds what its playout counted */
+bool oh_seat_slot_fits(const struct oh_port *port); /* may it be bound to a slot? Where it is in a full room, it may not */
 void oh_seat_slot_came(struct oh_port *port); /* it was bound to a slot; in a room or not */
 void oh_seat_slot_goes(struct oh_port *port);
 void oh_seat_heard(struct oh_port *port, enum oh_heard_by heard, uint32_t target);

@@ -75,6 +75,8 @@ int oh_voice_bind(struct oh_port *port, uint32_t segment, uint32_t slot)
 	holder = &core->segments[segment].holders[slot];
 	if (*holder != 0 && *holder != port->number)
 		return -EBUSY;
+	if (!oh_seat_slot_fits(port))
+		return -ENOSPC;
 	oh_voice_leave(port);
 	*holder = port->number;
 	epoch = atomic_load(&row->epoch) + 1u;

@@ -161,7 +161,7 @@ class WebDesk(Desk):
 
 class WebParty:
     def __init__(self, leg: WebLeg, browser: Browser, offer: str) -> None:
-        self._leg, self._browser, self._offer = leg, browser, offer
+        self._leg, self._browser, self.offered = leg, browser, offer
         self._told: asyncio.Queue[Message] = asyncio.Queue()
         leg.attach(self._told.put_nowait)
 
@@ -175,7 +175,7 @@ class WebParty:
         self._leg.leave()
 
     def hold(self, on: bool) -> None:
-        self._leg.offer(self._offer.replace("a=sendrecv", "a=sendonly" if on else "a=sendrecv"))
+        self._leg.offer(self.offered.replace("a=sendrecv", "a=sendonly" if on else "a=sendrecv"))
 
     def press(self, digit: str) -> None:
         self._leg.press(digit)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,3 +71,17 @@ def mobile(link: str) -> Flow:
     """A mobile link, by its recorded delivery opportunities; skips the test without the data."""
     recorded = data("traces", f"mahimahi_{link}.txt").read_text().split()
     return Flow(link, queued_behind([int(moment) for moment in recorded]), frozenset())
+
+
+MEMORYLESS: dict[str, Callable[[random.Random], float]] = {
+    "normal": lambda chance: chance.gauss(30, 20),
+    "uniform": lambda chance: chance.uniform(0, 60),
+}
+"""Delays in ms as netem makes them (`delay 30ms 20ms distribution normal`, `delay 30ms 30ms`)."""
+
+
+def memoryless(kind: str) -> Flow:
+    """A made network where no packet's delay tells anything of the next one's, and packets overtake each other."""
+    chance = random.Random(7)
+    delays = [int(max(0.0, MEMORYLESS[kind](chance)) * 1_000_000) for _ in range(10_000)]
+    return Flow(f"made jitter, {kind}", delays, frozenset())

@@ -156,7 +156,9 @@ class Metrics:
         self._kernel_drops = Counter(
             "offhook_kernel_drops", "Datagrams that the kernel dropped before the media core.", registry=own
         )
-        self._disk_drops = Counter("offhook_disk_drops", "Blocks of audio dropped by a slow disk.", registry=own)
+        self._disk_drops = Counter(
+            "offhook_disk_drops", "Pieces of recordings, some 20 ms each, dropped by a slow disk.", registry=own
+        )
         self._events_dropped = Counter("offhook_media_events_dropped", "Media events nobody read.", registry=own)
         self._ticks_overrun = Counter("offhook_packets_unsent", "RTP packets not sent: too late.", registry=own)
         self._amiss = Counter(
