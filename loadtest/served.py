@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,15 @@ class ServerError(Exception):
 class Served:
     """A running server. Make it with `served`."""
 
-    def __init__(self, home: Path, settings: Mapping[str, Any], host: str = LOOPBACK) -> None:
+    def __init__(
+        self,
+        home: Path,
+        settings: Mapping[str, Any],
+        host: str = LOOPBACK,
+        program: Sequence[str | Path] = ("-m", "offhook"),
+    ) -> None:
         self.home, self.host = home, host
+        self._program = program
         self.sip_port, self.console_port = free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_STREAM)
         self.log = home / "server.log"
         self._settings = home / "offhook.toml"
@@ -50,7 +57,7 @@ class Served:
         environment = {name: value for name, value in os.environ.items() if name != "OFFHOOK_HOME"}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "offhook", "run", "--settings", self._settings],
+                [sys.executable, *self._program, "run", "--settings", self._settings],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
@@ -142,13 +149,15 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(home: Path, host: str = LOOPBACK, **settings: Any) -> Iterator[Served]:
+def served(
+    home: Path, host: str = LOOPBACK, program: Sequence[str | Path] = ("-m", "offhook"), **settings: Any
+) -> Iterator[Served]:
     """A server with `settings` on top of `host`, an address of this machine, and free ports; stopped when the block is
-    left."""
+    left. `program`: what Python is to run."""
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server ends with whoever started it
     home.mkdir(parents=True, exist_ok=True)
-    server = Served(home, settings, host)
+    server = Served(home, settings, host, program)
     server.start()
     try:
         yield server
