@@ -179,8 +179,8 @@ async def test_a_softphone_is_rung_and_both_hear_each_other_before_and_after_an_
 async def test_a_softphones_call_goes_on_in_another_network(
     far_desk: Desk, net: Network, speech: Path, tmp_path: Path
 ) -> None:
-    """As its page would have it: a new WebSocket, and an ICE restart over it. SIP.js's `SimpleUser` drops its calls with
-    its connection."""
+    """As its page would have it: a new WebSocket, and an ICE restart over it. SIP.js's `SimpleUser` drops its calls
+    with its connection."""
     server = far_desk.server
     question, rate_hz = soundfile.read(speech / "slt-3-opening-hours.flac", dtype="int16")
     mouth = microphone(tmp_path, np.zeros(rate_hz * 4, np.int16), question, np.zeros(rate_hz * 3, np.int16))
