@@ -203,6 +203,7 @@ class Phone:
             yield line
         finally:
             leg.hang_up("the caller is done")
+            self._legs.pop(session, None)
             self._ports.pop(port.number, None)
             if not port.closed:
                 port.unbind()
