@@ -1,7 +1,7 @@
 """Buffers on recorded networks: what each adds to the delay, what it loses, what it makes up; side by side in one run.
 
-    python loadtest/jitter.py                            every recorded trace, a spike, and clocks that differ
-    python loadtest/jitter.py --traces starlink LTE      those whose names contain one of these, no spike, no skew
+    python loadtest/jitter.py                            every recorded trace, a spike, skewed clocks, made jitter
+    python loadtest/jitter.py --traces starlink LTE      recorded ones whose names contain one of these, no made ones
     python loadtest/jitter.py --buffers offhook neteq --seconds 60
     python loadtest/jitter.py --json --plot FILE.png     the last line is one object; a picture
 
@@ -70,6 +70,7 @@ def streams(names: Sequence[str], seconds: float, made: bool) -> list[Stream]:
     if made:
         out.append(traces.stream(SPIKE, traces.spike()))
         out += [traces.stream(name, traces.skewed(ppm)) for name, ppm in SKEWS.items()]
+        out += [traces.stream(name, traces.memoryless(name, seconds)) for name in traces.MEMORYLESS]
     return out
 
 

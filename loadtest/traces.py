@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,13 @@ SPIKE_FOR_S = 75
 SKEW_PPM = 100
 SKEW_FOR_S = 200
 BASE_MS = 30
+MEMORYLESS: dict[str, Callable[[np.random.Generator], float]] = {
+    "memoryless-normal": lambda rng: rng.normal(30, 20),
+    "memoryless-uniform": lambda rng: rng.uniform(0, 60),
+}
+"""Made jitter in which no packet's delay tells anything of the next one's, and each may overtake others: what Linux's
+netem makes of `delay 30ms 20ms distribution normal` and `delay 30ms 30ms`, in ms. No recorded network is like that."""
+MEMORYLESS_FOR_S = 200
 
 Arrivals = list[int | None]
 """Of each packet, in ns since the first one left; None where it was lost."""
@@ -65,6 +72,12 @@ def skewed(ppm: float, seconds: float = SKEW_FOR_S) -> Arrivals:
     rng = np.random.default_rng(2)
     step_ns = PACKET_MS * MS / (1 + ppm / 1e6)
     return [int(n * step_ns + (BASE_MS + rng.uniform(0, 5)) * MS) for n in range(int(seconds * 1000 / PACKET_MS))]
+
+
+def memoryless(name: str, seconds: float = MEMORYLESS_FOR_S) -> Arrivals:
+    """The made jitter `name` of MEMORYLESS."""
+    rng, delay_ms = np.random.default_rng(4), MEMORYLESS[name]
+    return [int((n * PACKET_MS + max(0.0, delay_ms(rng))) * MS) for n in range(int(seconds * 1000 / PACKET_MS))]
 
 
 def stream(name: str, moments: Sequence[int | None]) -> Stream:

@@ -1,4 +1,5 @@
-"""How the bridge path's target delay was tuned: every recorded network under other costs than those in `delay.c`.
+"""How the bridge path's target delay was tuned: every recorded network, and made
+jitter, under other costs than those in `delay.c`.
 
     python loadtest/tuning.py                                     as it ships, beside NetEq's rule
     python loadtest/tuning.py late_cost=6000 pace_cost=40         with these in place of its own
@@ -24,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 from tests.data import ROOT as DATA  # noqa: E402
 from tests.media.neteq import ruled  # noqa: E402
 from tests.media.test_playout import PACKET_SAMPLES, PHASES_MS, sentence  # noqa: E402
-from tests.media.traces import Flow, mobile, starlink  # noqa: E402
+from tests.media.traces import MEMORYLESS, Flow, memoryless, mobile, starlink  # noqa: E402
 
 MS = 1_000_000
 MOST_PACKETS = 10_000
@@ -34,9 +35,9 @@ FIGURES = ("mean_delay_ms", "late_percent", "overdue_percent", "concealed_percen
 
 
 def flows() -> list[Flow]:
-    """All recorded networks, at most 200 s of each."""
+    """All recorded networks, at most 200 s of each, and made jitter."""
     names = sorted(file.stem.removeprefix("mahimahi_") for file in DATA.joinpath("traces").glob("mahimahi_*.txt"))
-    found = [starlink("uplink"), starlink("downlink"), *map(mobile, names)]
+    found = [starlink("uplink"), starlink("downlink"), *map(mobile, names), *map(memoryless, MEMORYLESS)]
     return [Flow(flow.name, flow.delays_ns[:MOST_PACKETS], flow.lost) for flow in found]
 
 

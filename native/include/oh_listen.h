@@ -8,7 +8,11 @@
  *     that is HEARD, for it is what the caller said, and counted as `recovered_samples` too. The lost packet stays lost;
  *   - when nothing comes at all, 20 ms are made up every 20 ms, from OH_LISTEN_WAIT_NS after the moment that the next
  *     packet was due: 60 ms of fading voice (CONCEALED), then low comfort noise (MISSING, which is not the caller's
- *     silence). The stream's clock never stops. The moment is known within one call of oh_listen_tick.
+ *     silence). The stream's clock never stops. The moment is known within one call of oh_listen_tick. Due is a packet
+ *     that takes as long as the newest one did, or as the slowest of the last second or so, but no more than
+ *     OH_LISTEN_SLOW_NS longer than the newest: on a network whose packets take now more, now less time, a packet that
+ *     is merely slow is not made up for, and what comes is delayed by nothing. What overtakes each other there is held
+ *     until it is in order again, which costs some milliseconds on average and cannot cost less;
  *   - a packet whose place in the stream has been filled already is LATE: it comes out as a frame of that kind, for the
  *     recording alone; the stream itself does not go back. So when packets return after a stall the stream goes on
  *     without any delay having piled up. Where the path's delay has grown for good, the stream waits until what comes
@@ -51,6 +55,7 @@
 #include "oh_lead.h"
 
 #define OH_LISTEN_WAIT_NS     40000000ll  /* longest wait behind a gap, and beyond a packet's due time */
+#define OH_LISTEN_SLOW_NS     80000000ll  /* most that a packet may be expected to take longer than the newest did */
 #define OH_LISTEN_FILL_MS     20u         /* made up at a time */
 #define OH_LISTEN_MAX_SAMPLES OH_CODEC_SAMPLES_MAX /* longest packet taken: 120 ms */
 #define OH_LISTEN_SLOTS       16u         /* packets that can wait behind a gap; when more come it is concealed at once */
@@ -148,7 +153,7 @@ struct oh_listen {                                      /* private but for `coun
 	uint32_t                  next_ts;              /* RTP timestamp of the next sample to release */
 	int64_t                   at;                   /* its place on the timeline */
 	int64_t                   base_ns;              /* when a usual packet from 0 on the timeline would have arrived,
-	                                                 * had it taken as long as the newest packet */
+	                                                 * had it taken as long as is expected now */
 	int32_t                   usual;                /* samples in a packet: the most lately */
 	int64_t                   now_ns;               /* of the call under way */
 	int64_t                   moved_ns;             /* when the stream last moved on */

@@ -4,7 +4,6 @@
 #include <string.h>
 
 enum {
-	NEVER = INT32_MIN / 2,
 	FAR_US = 100000000,   /* transits further apart are not of one stream */
 	FORGETS = 1024,       /* packets that the shortest transit is forgotten in */
 	PACE = 4,             /* a rule changes its lag by a quarter of the sound that goes by */
@@ -12,20 +11,17 @@ enum {
 
 /* What a rule pays, in milliseconds of delay to one packet. */
 static const float late_cost = 1000.0f;      /* for a packet that comes too late ... */
-static const float wait_cost = 230.0f;       /* ... and for each ms that it is waited for, up to ... */
+static const float wait_cost = 300.0f;       /* ... and for each ms that it is waited for, up to ... */
 static const int32_t wait_most_us = 1000000; /* ... so many */
-static const float pace_cost = 60.0f;        /* for each ms that the lag changes */
-static const float far_cost = 1.2f;          /* for each ms more of the delay that is above ... */
-static const int32_t far_us = 100000;        /* ... so much: people begin to talk into each other */
+static const float pace_cost = 30.0f;        /* for each ms that the lag changes */
+static const float far_cost = 2.0f;          /* for each ms more of the delay that is above ... */
+static const int32_t far_us = 250000;        /* ... so much: people begin to talk into each other */
 static const float switch_cost = 20.0f;      /* for each ms that another rule would change at once */
 static const float memory = 1.0007f;         /* what was paid is worth half after a thousand packets: 20 s */
 
-static const int32_t window_us[OH_DELAY_WINDOWS] = { 200000, 500000, 1000000, 2000000, 4000000, 8000000 };
-
-static int32_t larger(int32_t a, int32_t b)
-{
-	return a > b ? a : b;
-}
+/* What is remembered fades the sooner the larger it is: with these time constants where it is small ... */
+static const float fades_us[OH_DELAY_TIMES] = { 125e3f, 250e3f, 500e3f, 1e6f, 2e6f, 4e6f, 8e6f, 16e6f, 32e6f };
+static const float large_us = 40000.0f; /* ... and in half the time where it is so much above the shortest transit */
 
 static int32_t smaller(int32_t a, int32_t b)
 {
@@ -36,7 +32,7 @@ void oh_delay_init(struct oh_delay *delay)
 {
 	memset(delay, 0, sizeof(*delay));
 	delay->worth = 1.0f;
-	delay->rule = OH_DELAY_WAYS * 2; /* a second, nothing to spare */
+	delay->rule = 2; /* half a second, with nothing to spare */
 }
 
 static void start(struct oh_delay *delay, int64_t transit_ns)
@@ -44,58 +40,41 @@ static void start(struct oh_delay *delay, int64_t transit_ns)
 	delay->started = true;
 	delay->origin_ns = transit_ns;
 	delay->fast = 0;
-	for (unsigned w = 0; w < OH_DELAY_WINDOWS; w++) {
-		struct oh_delay_window *window = &delay->windows[w];
-
-		for (unsigned i = 0; i < OH_DELAY_PARTS; i++)
-			window->parts[i] = NEVER;
-		window->past = NEVER;
-		window->older = window->second = window->part = NEVER;
-		window->newest = true;
-		window->heard_us = 0;
-	}
+	for (unsigned i = 0; i < OH_DELAY_TIMES; i++)
+		delay->peak[i] = 0.0f;
 	for (unsigned rule = 0; rule < OH_DELAY_RULES; rule++)
 		delay->lag[rule] = 0;
 }
 
-/* A part of a window is over. */
-static void next_part(struct oh_delay_window *window)
+static int32_t divisor(int32_t a, int32_t b)
 {
-	int32_t *parts = window->parts;
-	unsigned worst = 0;
+	while (b > 0) {
+		int32_t rest = a % b;
 
-	memmove(parts + 1, parts, (OH_DELAY_PARTS - 1) * sizeof(*parts));
-	parts[0] = window->part;
-	window->older = window->second = window->part = NEVER;
-	window->heard_us = 0;
-	for (unsigned i = 1; i < OH_DELAY_PARTS; i++) {
-		worst = parts[i] > parts[worst] ? i : worst;
-		window->older = larger(window->older, parts[i]);
+		a = b;
+		b = rest;
 	}
-	window->past = parts[worst];
-	window->newest = worst == 0;
-	for (unsigned i = 0; i < OH_DELAY_PARTS; i++)
-		if (i + 1 < worst || i > worst + 1)
-			window->second = larger(window->second, parts[i]);
+	return a;
 }
 
 /*
- * A transit within the window: the largest now.
- *   second  the largest without the part that holds that one, and those beside it: a spike may lie in two
+ * What each rule aims at after this transit. Transits are whole steps apart, since packets leave and pulls come in
+ * steps, so the peak counts as the nearest of these: between two of them more delay buys nothing.
  */
-static int32_t most_of(struct oh_delay_window *window, int32_t transit, int32_t packet_us, int32_t length_us,
-                       int32_t *second)
+static void aim(struct oh_delay *delay, int32_t *aims, int32_t transit, int32_t spare, int32_t packet_us)
 {
-	int32_t part = window->part = larger(window->part, transit);
-	int32_t most = larger(window->past, part);
+	float   fast = (float)delay->fast, now = (float)transit, passed = (float)packet_us;
+	int32_t step = divisor(spare, packet_us);
 
-	*second = part >= window->past ? window->older : window->newest ? window->second : larger(window->second, part);
-	if (*second == NEVER)
-		*second = most;
-	window->heard_us += packet_us;
-	if (window->heard_us >= length_us / (int32_t)OH_DELAY_PARTS)
-		next_part(window);
-	return most;
+	for (unsigned i = 0; i < OH_DELAY_TIMES; i++) {
+		float above = delay->peak[i] - fast, part = passed * (1.0f + above / large_us);
+		float peak = delay->peak[i] - above * part / (fades_us[i] + part);
+
+		peak = peak > now ? peak : now;
+		delay->peak[i] = peak;
+		aims[i] = transit + (int32_t)((peak - now) / (float)step + 0.5f) * step;
+		aims[OH_DELAY_TIMES + i] = aims[i] + spare;
+	}
 }
 
 /*
@@ -164,13 +143,7 @@ void oh_delay_heard(struct oh_delay *delay, int64_t transit_ns, int64_t guarded_
 
 	/* a growing weight for what is paid now is a shrinking one for all that was paid before */
 	delay->worth *= memory;
-	for (unsigned w = 0; w < OH_DELAY_WINDOWS; w++) {
-		int32_t *of = aims + w * OH_DELAY_WAYS;
-
-		of[0] = most_of(&delay->windows[w], guarded, packet_us, window_us[w], &of[2]);
-		of[1] = of[0] + spare;
-		of[3] = of[2] + spare;
-	}
+	aim(delay, aims, guarded, spare, packet_us);
 	delay->fast = smaller(transit, delay->fast + (transit - delay->fast) / FORGETS);
 	pay(delay, aims, transit, aims[0], pace);
 	delay->rule = cheapest(delay, aims);

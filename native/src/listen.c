@@ -1,11 +1,11 @@
 /* listen.c - the listening path's buffer: what the header says, packet by packet and tick by tick. */
 #include "oh_listen.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
 #include "listening.h"
+#include "oh_amiss.h"
 
 enum {
 	AT_MOST_MS = 1000,             /* made up in one call */
@@ -14,6 +14,7 @@ enum {
 	STUCK_NS = 500000000,          /* nothing but late packets for so long: the path's delay grew for good */
 	FAR_BEHIND_MS = 200,           /* where so much is missing to what comes, ... */
 	BEHIND = 4,                    /* ... so many late ones in a row, at the pace at which they were said, tell the same */
+	SLOW_FOR = 64,                 /* packets over which a slow one is forgotten */
 	NS_A_PACKET = 5000000,         /* shortest packets that a sequence number's advance is explained by */
 };
 
@@ -38,13 +39,22 @@ static struct oh_listen_slot *first_waiting(struct oh_listen *listen)
 		if (slot->used && (!first || oh_seq_diff(slot->seq, first->seq) < 0))
 			first = slot;
 	}
-	assert(first);
+	if (OH_AMISS(first == NULL))
+		listen->waiting = 0;
 	return first;
+}
+
+/* How many wait is not known any more. */
+static void forget_waiting(struct oh_listen *listen)
+{
+	for (size_t i = 0; i < OH_LISTEN_SLOTS; i++)
+		listen->slots[i].used = false;
+	listen->waiting = 0;
 }
 
 static int64_t oldest_waiting_ns(const struct oh_listen *listen)
 {
-	int64_t oldest = INT64_MAX;
+	int64_t oldest = INT64_MAX - OH_LISTEN_WAIT_NS; /* never, and a wait later still a number */
 
 	if (listen->waiting == 0)
 		return oldest;
@@ -91,9 +101,13 @@ static void release_what_fits(struct oh_listen *listen)
 static void give_up_gap(struct oh_listen *listen, int64_t most)
 {
 	struct oh_listen_slot *slot = first_waiting(listen);
-	struct oh_listen_item            item = item_of(slot);
-	int64_t                ahead = oh_listen_ahead(listen, item.timestamp);
+	struct oh_listen_item  item;
+	int64_t                ahead;
 
+	if (slot == NULL)
+		return;
+	item = item_of(slot);
+	ahead = oh_listen_ahead(listen, item.timestamp);
 	if (item.content == OH_CARRIES_OTHER || ahead <= most) {
 		if (item.content != OH_CARRIES_OTHER && ahead > 0)
 			oh_listen_bridge(listen, &item, ahead);
@@ -110,7 +124,10 @@ static void store(struct oh_listen *listen, const struct oh_listen_item *item, i
 
 	while (free_slot < OH_LISTEN_SLOTS && listen->slots[free_slot].used)
 		free_slot++;
-	assert(free_slot < OH_LISTEN_SLOTS); /* one was made before */
+	if (OH_AMISS(free_slot == OH_LISTEN_SLOTS)) { /* one was made before */
+		forget_waiting(listen);
+		free_slot = 0;
+	}
 
 	struct oh_listen_slot *slot = &listen->slots[free_slot];
 
@@ -160,16 +177,23 @@ static void advance(struct oh_listen *listen, int64_t now_ns)
 }
 
 /*
- * Take the newest packet's delay as the path's. A packet leaves when its last sample was said; of the next one's length
- * no more is known than what has been usual.
+ * Take the newest packet's delay as the path's, or that of the slowest of late, within bounds. A packet leaves when its
+ * last sample was said; of the next one's length no more is known than what has been usual.
  */
-static void set_base(struct oh_listen *listen, const struct oh_listen_item *item, int64_t arrival_ns)
+static void set_base(struct oh_listen *listen, const struct oh_listen_item *item, int64_t arrival_ns, bool first)
 {
 	int64_t start = listen->at + oh_listen_ahead(listen, item->timestamp);
 	int32_t n = item->content == OH_CARRIES_AUDIO ? (int32_t)item->samples : listen->usual;
 
 	listen->usual = n > listen->usual ? n : listen->usual - (listen->usual - n) / 16;
-	listen->base_ns = arrival_ns - (start + n - listen->usual) * listen->ns_a_sample;
+
+	int64_t newest_ns = arrival_ns - (start + n - listen->usual) * listen->ns_a_sample;
+	int64_t slower_ns = listen->base_ns - newest_ns; /* than the newest one was */
+
+	slower_ns -= slower_ns / SLOW_FOR;
+	if (first || slower_ns < 0)
+		slower_ns = 0;
+	listen->base_ns = newest_ns + (slower_ns < OH_LISTEN_SLOW_NS ? slower_ns : OH_LISTEN_SLOW_NS);
 
 	/* A packet from long ago must not stop the clock for as long. */
 	int64_t latest_ns = arrival_ns + STUCK_NS - listen->at * listen->ns_a_sample;
@@ -251,7 +275,7 @@ static void begin(struct oh_listen *listen, const struct oh_listen_item *item, u
 	listen->seen[0] = 0;
 	listen->seen[1] = 0;
 	listen->usual = 0;
-	set_base(listen, item, arrival_ns);
+	set_base(listen, item, arrival_ns, true);
 	listen->restarted = listen->at > 0;
 	listen->new_clock = false;
 	listen->jump_seen = false;
@@ -362,7 +386,7 @@ static bool is_new(struct oh_listen *listen, const struct oh_listen_item *item, 
 		listen->top_ns = arrival_ns;
 		if (item->content != OH_CARRIES_OTHER) {
 			listen->top_ts = item->timestamp;
-			set_base(listen, item, arrival_ns);
+			set_base(listen, item, arrival_ns, false);
 		}
 		listen->seen[0] |= 1;
 		return true;
@@ -371,7 +395,8 @@ static bool is_new(struct oh_listen *listen, const struct oh_listen_item *item, 
 	unsigned back = (unsigned)-ahead;
 	uint64_t bit = 1ull << (back % 64);
 
-	assert(back < SEEN);
+	if (OH_AMISS(back >= SEEN))
+		return false;
 	if (listen->seen[back / 64] & bit)
 		return false;
 	listen->seen[back / 64] |= bit;

@@ -469,10 +469,24 @@ static void get_block(struct oh_playout *playout, int16_t *out, uint32_t n, int6
 	oh_sound_out(playout, n, playout->get_ns);
 }
 
+/* What came before the first pull of all could not be measured by pulls: learn from that packet anew. */
+static void learn_first(struct oh_playout *playout, int64_t now_ns)
+{
+	const struct oh_waiting_packet *first = oh_waiting_first(&playout->waiting);
+
+	if (!playout->delay.started || !first)
+		return;
+	oh_delay_init(&playout->delay);
+	oh_delay_heard(&playout->delay, now_ns - first->at * playout->sample_ns, now_ns - first->at * playout->sample_ns,
+	               playout->pull_ns, first->n * playout->sample_ns);
+}
+
 void oh_playout_get(struct oh_playout *playout, int16_t *out, size_t n, int64_t now_ns)
 {
 	uint32_t block = samples_of_ms(playout, BLOCK_MS);
 
+	if (playout->get_ns == INT64_MIN)
+		learn_first(playout, now_ns);
 	if (now_ns != playout->get_ns) { /* the sound of one moment may be asked for in several pieces */
 		if (playout->given_ns > 0)
 			playout->pull_ns = playout->given_ns;

@@ -398,7 +398,7 @@ static void what_waits_at_a_change_is_decoded_as_it_was_coded(void)
 	CHECK_INT(listen.waiting, 0);
 	pass(1000 * MS); /* and time goes on at the new rate before a packet comes */
 	CHECK_INT(by_kind[OH_CONCEALED], FRAME + 479); /* the change itself takes one of the 480 */
-	CHECK(by_kind[OH_MISSING] > 7000 && by_kind[OH_MISSING] < 8000);
+	CHECK(by_kind[OH_MISSING] > 6500 && by_kind[OH_MISSING] < 7500);
 }
 
 static void any_network_and_any_change_keep_the_promises(void)

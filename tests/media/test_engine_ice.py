@@ -13,11 +13,10 @@ import pytest
 from offhook.media import Datagram, MediaCore, MediaError, MediaStarted, Port, SlotSegment
 from offhook.speech.slots import Segment
 from tests.media.securephone import SecureTelephone, new_keys
-from tests.media.telephone import Ears, Telephone, Worker, level, until
+from tests.media.telephone import LOUD, Ears, Telephone, Worker, level, until
 
 STUN = struct.pack("!HHI12s", 1, 0, 0x2112A442, b"twelve bytes")
 DTLS = b"\x16\xfe\xfd" + bytes(60)
-LOUD = bytes([0x00, 0x80] * 80)
 BURST = 100
 
 

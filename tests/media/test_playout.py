@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.media.neteq import ruled
-from tests.media.traces import PACKET_MS, Flow, built, mobile, starlink
+from tests.media.traces import MEMORYLESS, PACKET_MS, Flow, built, memoryless, mobile, starlink
 
 MS = 1_000_000
 PACKET_SAMPLES = 160
@@ -135,6 +135,19 @@ def test_on_a_satellite_link_delay_is_far_below_neteqs(play: Callable[..., Playe
 @pytest.mark.figures
 def test_on_an_lte_link_delay_is_far_below_neteqs(play: Callable[..., Played], link: str) -> None:
     compare(play, mobile(link))
+
+
+@pytest.mark.parametrize("kind", MEMORYLESS)
+def test_where_every_packet_takes_as_long_as_it_likes_next_to_none_is_late(
+    play: Callable[..., Played], kind: str
+) -> None:
+    flow = memoryless(kind)
+    rule, ours = ruled(flow.arrivals()), play(flow.arrivals())
+    assert (
+        ours.mean("mean_delay_ms") <= rule.mean_delay_ms + PACKET_MS / 2
+    )  # pulls are twice as far apart as the rule's
+    assert ours.mean("late_percent") <= 0.05
+    assert ours.mean("concealed_percent") <= 0.25
 
 
 @pytest.mark.parametrize("pull_ms", [20, 10])

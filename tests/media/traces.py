@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
+import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.data import data
+from tests.media import building
 
 PACKET_MS = 20
-_REPOSITORY = Path(__file__).resolve().parents[2]
-_BUILD = _REPOSITORY / "build" / "trace"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,7 @@ class Flow:
 
 def built(program: str) -> Path:
     """One of `native/tests`' programs."""
-    options = ["-DOH_TESTS=ON", "-DOH_MODULE=OFF", "-DCMAKE_BUILD_TYPE=Release"]
-    subprocess.run(
-        ["cmake", "-S", str(_REPOSITORY), "-B", str(_BUILD), *options], check=True, stdout=subprocess.DEVNULL
-    )
-    subprocess.run(["cmake", "--build", str(_BUILD), "--target", program], check=True, stdout=subprocess.DEVNULL)
-    return _BUILD / "native" / "tests" / program
+    return building.built("trace", "-DCMAKE_BUILD_TYPE=Release", target=program) / "tests" / program
 
 
 def queued_behind(deliveries_ms: list[int]) -> list[int]:
@@ -69,3 +64,17 @@ def mobile(link: str) -> Flow:
     """A mobile link, by its recorded delivery opportunities; skips the test without the data."""
     recorded = data("traces", f"mahimahi_{link}.txt").read_text().split()
     return Flow(link, queued_behind([int(moment) for moment in recorded]), frozenset())
+
+
+MEMORYLESS: dict[str, Callable[[random.Random], float]] = {
+    "normal": lambda chance: chance.gauss(30, 20),
+    "uniform": lambda chance: chance.uniform(0, 60),
+}
+"""Delays in ms as netem makes them (`delay 30ms 20ms distribution normal`, `delay 30ms 30ms`)."""
+
+
+def memoryless(kind: str) -> Flow:
+    """A made network where no packet's delay tells anything of the next one's, and packets overtake each other."""
+    chance = random.Random(7)
+    delays = [int(max(0.0, MEMORYLESS[kind](chance)) * 1_000_000) for _ in range(10_000)]
+    return Flow(f"made jitter, {kind}", delays, frozenset())

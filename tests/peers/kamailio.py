@@ -20,7 +20,7 @@ RTPENGINE = shutil.which("rtpengine")
 MISSING = [name for name, path in (("kamailio", KAMAILIO), ("kamcmd", KAMCMD)) if not Path(path).exists()]
 MISSING += ["rtpengine"] if RTPENGINE is None else []
 
-MEDIA = range(33_000, 33_100)
+MEDIA = range(30_000, 30_100)
 """The ports of rtpengine's."""
 LIMIT_S = 20.0
 
