@@ -81,7 +81,9 @@ class Peer:
     async def hears(self) -> bytes:
         """The next datagram that is no media."""
         while True:
-            data = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.socket, 2_000), LIMIT_S)
+            # Not `wait_for`: where a datagram comes just as somebody cancels this, it forgets the cancelling (3.11).
+            async with asyncio.timeout(LIMIT_S):
+                data = await asyncio.get_running_loop().sock_recv(self.socket, 2_000)
             if not 128 <= data[0] <= 191:
                 return data
 

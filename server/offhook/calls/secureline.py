@@ -249,14 +249,14 @@ class SecureLine:
             self._tell(Failed(str(error)))
 
     def _key(self, keys: dtls.SrtpKeys) -> None:
-        self._knocking.clear()
-        if self._place is not None:
-            self._arrive(self._place)
         try:
             self.port.keys(Keys(cast(Suite, keys.suite), keys.send, keys.receive))
         except MediaError as error:
             return self._tell(Failed(str(error)))
         self._suite = keys.suite
+        self._knocking.clear()
+        if self._place is not None:
+            self._arrive(self._place)
         self._changed()
 
     # --- what follows

@@ -244,7 +244,8 @@ class Dtls:
         if profile is None:
             return [*self.close(), Failed("the peer takes none of the SRTP profiles there are here")]
         self.state = State.KEYED
-        return [*self._sent(), Keyed(self._keys(profile))]
+        # Keys first: where the last word is ours, the peer's media may be there as soon as that is.
+        return [Keyed(self._keys(profile)), *self._sent()]
 
     def _keys(self, profile: Profile) -> SrtpKeys:
         """RFC 5764 4.2: the client's key, the server's key, the client's salt, the server's salt."""
