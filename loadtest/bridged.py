@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +19,15 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from conditions import Condition, counted, newest, stalling
+import neteqplot
+from comparing import tell
+from conditions import CONDITIONS, Condition, Losses, counted, losses, newest, stalling, timelines
+from neteqplot import Pair
 from network import Network
 from offhook.calls.caller import CallerError, Phone, Saying
 from offhook.calls.sipleg import SipLeg
 from offhook.calls.timeline import LineMeasured
-from offhook.media import MediaCore, Port, RecordClosed
+from offhook.media import MediaCore
 from offhook.sip import IncomingCall, SipEndpoint, SipEvent, SipSettings, Terms, Trunk
 from offhook.speech.contract import RATE_HZ
 from served import Served, served
@@ -36,6 +39,8 @@ TRACK_HZ = 8_000
 PACKET_MS = 20.0
 ALIKE = 0.5
 """Correlation from which on two windows hold the same sound."""
+WAIT_IDLE_S = 60.0
+"""A call whose page died is given up by the server after a while."""
 
 PLAN = """\
 dialplan: 1
@@ -64,6 +69,7 @@ class Bridged:
     """How long sound waited in our buffer, on average."""
     ours_concealed_percent: float
     jitter_ms: float
+    losses: Losses
     mouth_to_ear_ms: float | None
     """Median over windows of a second; by SIP."""
     mouth_to_ear_p95_ms: float | None
@@ -142,55 +148,73 @@ def measured(net: Network, home: Path, conditions: Sequence[Condition], seconds:
             speech={"model": "echo", "slots": 1},
             web={"enabled": True},
         ) as server:
-            return [
-                _measured(server, net, someone, condition, by, seconds)
-                for condition in conditions
-                for by in ("sip", "browser")
-            ]
+            results: list[Bridged] = []
+            for condition in conditions:
+                for by in ("sip", "browser"):
+                    results.append(_measured(server, net, someone, condition, by, seconds, home))
+                    tell(table(results[-1:]).splitlines()[-1])
+            return results
 
 
-def _measured(server: Served, net: Network, someone: Person, condition: Condition, by: str, seconds: float) -> Bridged:
-    before = len(someone.calls)
+def _measured(
+    server: Served, net: Network, someone: Person, condition: Condition, by: str, seconds: float, folder: Path
+) -> Bridged:
+    before, rung = timelines(server), len(someone.calls)
     net.condition(condition.words, condition.words)
+    spoken: Spoken | None = None
     neteq: Heard | None = None
-    lags: list[float] = []
     failure: str | None = None
+    said = folder / f"caller-{condition.name}.wav"
     try:
         with stalling(net, condition):
             if by == "sip":
-                said = someone._folder / f"caller-{condition.name}.wav"
-                opened_ns = net.in_there(lambda: _speak(server, net, said, seconds))
+                spoken = net.in_there(lambda: _speak(server, net, said, seconds))
             else:
                 neteq = asyncio.run(_browse(server, net, seconds))
     except (CallerError, TimeoutError) as error:
         failure = str(error) or "the call did not go as planned"
     net.condition()
-    server.wait_idle()
-    if failure is None and by == "sip":
-        lags = mouth_to_ear(said, opened_ns, someone.heard[-1], someone.calls[-1].port.opened_ns)
-    entries = newest(server)
+    server.wait_idle(WAIT_IDLE_S)
+    if failure is None and len(someone.calls) == rung:
+        failure = "nobody was rung"
+    lags: list[float] = []
+    if spoken is not None and failure is None:
+        lags = mouth_to_ear(said, spoken.opened_ns, someone.heard[-1], someone.calls[-1].port.opened_ns)
+    entries = newest(server, before)
     counters = counted(entries)
     jitters = [
         entry.event.jitter_ms
         for entry in entries
         if isinstance(entry.event, LineMeasured) and (entry.event.party, entry.event.direction) == ("caller", "in")
     ]
+    sent = spoken.sent if spoken else neteq.sent if neteq else 0
     return Bridged(
         network=condition.name,
         by=by,
-        answered=failure is None and len(someone.calls) > before,
+        answered=failure is None,
         failure=failure,
         ours_ms=round(counters["bridged_delay_ms"], 1),
         ours_concealed_percent=round(100 * counters["bridged_concealed_ms"] / max(1.0, counters["bridged_ms"]), 2),
         jitter_ms=round(float(np.mean(jitters)), 1) if jitters else 0.0,
+        losses=losses(condition, sent, counters, spoken.lost if spoken else neteq.lost if neteq else 0),
         mouth_to_ear_ms=round(float(np.median(lags)), 1) if lags else None,
         mouth_to_ear_p95_ms=round(float(np.percentile(lags, 95)), 1) if lags else None,
         neteq=neteq,
     )
 
 
-async def _speak(server: Served, net: Network, said: Path, seconds: float) -> int:
-    """Call by SIP from the far end and speak; when the caller's port was opened (ns)."""
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """The caller's own side of a call by SIP."""
+
+    opened_ns: int
+    """When its port was."""
+    sent: int
+    lost: int
+
+
+async def _speak(server: Served, net: Network, said: Path, seconds: float) -> Spoken:
+    """Call by SIP from the far end and speak; keep it."""
     async with Phone.plugged_in(host=net.far, name="speaker", terms=Terms(codecs=("PCMU",))) as phone:
         async with phone.ring(server.uri("200")) as line:
             line.port.record(said.with_suffix(".heard.wav"), said)
@@ -198,24 +222,9 @@ async def _speak(server: Served, net: Network, said: Path, seconds: float) -> in
             await line.until(lambda: line.gone is not None, seconds)
             if line.gone is not None:
                 raise CallerError(f"the call ended early: {line.gone.cause}")
-            opened_ns = line.port.opened_ns
-            await _recorded(phone, line.port, line.on_media)
-    return opened_ns
-
-
-async def _recorded(phone: Phone, port: Port, otherwise: Callable[..., None]) -> None:
-    """Finish the tracks, and wait until they are on the disk."""
-    closed = asyncio.Event()
-
-    def on_media(event: object) -> None:
-        if isinstance(event, RecordClosed):
-            closed.set()
-        else:
-            otherwise(event)
-
-    phone._ports[port.number] = on_media  # type: ignore[assignment]
-    port.stop_recording()
-    await asyncio.wait_for(closed.wait(), 10)
+            await line.stop_recording()
+            counters = line.port.counters()
+            return Spoken(line.port.opened_ns, counters.packets_out, counters.lost)
 
 
 async def _browse(server: Served, net: Network, seconds: float) -> Heard:
@@ -224,9 +233,7 @@ async def _browse(server: Served, net: Network, seconds: float) -> Heard:
         await asyncio.sleep(seconds)
         if (said := await caller.ended()) is not None:
             raise CallerError(f"the call ended early: {said}")
-        heard = await caller.heard()
-        await caller.hang_up()
-    return heard
+        return await caller.hang_up()
 
 
 # --- from mouth to ear
@@ -278,44 +285,31 @@ def _lag(piece: npt.NDArray[np.float32], within: npt.NDArray[np.float32]) -> tup
 
 def table(results: Sequence[Bridged]) -> str:
     lines = [
-        f"{'network':10}{'by':9}{'jitter':>8}  | ours:{'delay':>8}{'made up':>9}{'mouth to ear':>14}{'p95':>7}"
-        f"  | NetEq:{'delay':>8}{'made up':>9}",
-        f"{'':10}{'':9}{'ms':>8}  |      {'ms':>8}{'%':>9}{'ms':>14}{'ms':>7}  |       {'ms':>8}{'%':>9}",
+        f"{'network':10}{'by':9}{'jitter':>8}{'sent':>6}{'never':>7}{'set':>6}  | ours:{'delay':>8}{'made up':>9}"
+        f"{'mouth to ear':>14}{'p95':>7}  | back:{'never':>6}  NetEq:{'delay':>8}{'made up':>9}",
+        f"{'':10}{'':9}{'ms':>8}{'':>6}{'came':>7}{'%':>6}  |      {'ms':>8}{'%':>9}{'ms':>14}{'ms':>7}"
+        f"  |      {'came':>6}        {'ms':>8}{'%':>9}",
     ]
+    shares = {condition.name: condition.loss for condition in CONDITIONS}
     for one in results:
+        lost = one.losses
         ear = f"{one.mouth_to_ear_ms:14.0f}{one.mouth_to_ear_p95_ms:7.0f}" if one.mouth_to_ear_ms else " " * 21
         theirs = f"{one.neteq.buffer_ms:8.0f}{one.neteq.concealed_percent:9.2f}" if one.neteq else ""
         lines.append(
-            f"{one.network:10}{one.by:9}{one.jitter_ms:8.1f}"
-            f"  |      {one.ours_ms:8.1f}{one.ours_concealed_percent:9.2f}{ear}  |       {theirs}"
+            f"{one.network:10}{one.by:9}{one.jitter_ms:8.1f}{lost.sent:6}{lost.never_came:7}"
+            f"{100 * shares[one.network]:6.1f}  |      {one.ours_ms:8.1f}{one.ours_concealed_percent:9.2f}{ear}"
+            f"  |      {lost.back_never_came:6}        {theirs}"
             + ("" if one.answered else f"  {one.failure}")
+            + ("" if lost.explained and lost.back_explained else "  LOSS NOT EXPLAINED")
         )
     return "\n".join(lines)
 
 
 def plot(results: Sequence[Bridged], file: Path) -> None:
-    """Delay and what was made up, ours and NetEq's, in the calls by browser."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    shown = [one for one in results if one.neteq is not None]
-    places = range(len(shown))
-    figure, (delay, made_up) = pyplot.subplots(1, 2, figsize=(11, 4))
-    for axis, ours, theirs, what in (
-        (delay, [one.ours_ms for one in shown], [one.neteq.buffer_ms for one in shown if one.neteq], "delay, ms"),
-        (
-            made_up,
-            [one.ours_concealed_percent for one in shown],
-            [one.neteq.concealed_percent for one in shown if one.neteq],
-            "made up, %",
-        ),
-    ):
-        axis.bar([place - 0.2 for place in places], ours, 0.4, label="Offhook's bridge, from the caller")
-        axis.bar([place + 0.2 for place in places], theirs, 0.4, label="Chromium's NetEq, to the caller")
-        axis.set_xticks(list(places), [one.network for one in shown], rotation=30)
-        axis.set_ylabel(what)
-    delay.legend()
-    figure.tight_layout()
-    figure.savefig(file, dpi=120)
+    """Of the calls by browser."""
+    pairs = [
+        Pair(one.network, one.ours_ms, one.neteq.buffer_ms, one.ours_concealed_percent, one.neteq.concealed_percent)
+        for one in results
+        if one.neteq is not None
+    ]
+    neteqplot.plot(pairs, "Offhook's bridge, from the caller", file)

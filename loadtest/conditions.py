@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from network import Network
 from offhook.calls.timeline import Entry, MediaCounted, read_timeline
+from offhook.media import PortCounters
 from served import Served
 
 STALL_EVERY_S, STALL_MS = 8.0, 300
@@ -50,6 +51,35 @@ CONDITIONS = (
 link lets no packet overtake another."""
 
 
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """What was sent and never came in one call, as both ends' counters have it together."""
+
+    sent: int
+    never_came: int
+    sent_back: int
+    back_never_came: int
+    explained: bool
+    """By what netem was told to lose, and chance."""
+    back_explained: bool
+
+
+def losses(condition: Condition, sent: int, counters: Mapping[str, float], back_never_came: int) -> Losses:
+    """`sent` by the caller; `counters`: our port's."""
+    # A browser's first packets may come before the keys that open them; they came all the same.
+    never_came = int(sent - (counters["packets_in"] - counters["duplicate"] + counters["unauthentic"]))
+    back = int(counters["packets_out"])
+    return Losses(
+        sent=sent,
+        never_came=never_came,
+        sent_back=back,
+        back_never_came=back_never_came,
+        explained=condition.explains(never_came, sent),
+        # Chromium takes a packet that came twice for one less lost.
+        back_explained=condition.name == "duplicate" or condition.explains(back_never_came, back),
+    )
+
+
 @contextlib.contextmanager
 def stalling(net: Network, condition: Condition) -> Iterator[None]:
     """Let the network stall now and then, where the condition says so."""
@@ -70,9 +100,14 @@ def stalling(net: Network, condition: Condition) -> Iterator[None]:
             thread.join()
 
 
-def newest(server: Served) -> list[Entry]:
-    """The timeline of the newest call, as far as it goes; none where there is no call."""
-    files = list((server.home / "calls").glob("*/*/timeline.jsonl"))
+def timelines(server: Served) -> set[Path]:
+    """Of all calls so far."""
+    return set((server.home / "calls").glob("*/*/timeline.jsonl"))
+
+
+def newest(server: Served, but: Collection[Path] = ()) -> list[Entry]:
+    """The timeline of the newest call, as far as it goes, that is not among `but`; none where there is no call."""
+    files = [file for file in timelines(server) if file not in but]
     return read_timeline(max(files, key=_began)) if files else []
 
 
@@ -82,6 +117,7 @@ def _began(file: Path) -> str:
 
 
 def counted(entries: Sequence[Entry]) -> dict[str, float]:
-    """What the caller's port counted over the whole call (`media.PortCounters`)."""
-    (found,) = [entry.event for entry in entries if isinstance(entry.event, MediaCounted)]
-    return {name: float(value) for name, value in found.counters.items()}  # type: ignore[arg-type]
+    """What the caller's port counted over the whole call (`media.PortCounters`); nothing of a call that was none."""
+    found = [entry.event.counters for entry in entries if isinstance(entry.event, MediaCounted)]
+    nothing = {figure.name: 0.0 for figure in fields(PortCounters)}
+    return nothing | {name: float(value) for name, value in (found[0] if found else {}).items()}  # type: ignore[arg-type]

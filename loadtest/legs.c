@@ -1,13 +1,14 @@
 /*
  * legs.c - the far ends of thousands of calls in one process: sends their packets, takes and checks what comes back.
  *
- *   legs --legs N --seconds S [--suite NAME] [--warm S]
+ *   legs --legs N --seconds S [--codec opus] [--suite NAME] [--warm S]
  *
  * Opens its sockets and prints one line `{"ports": [...]}`: leg i speaks from port ports[i % count] of 127.0.0.1. Then
  * reads one line a leg from standard input, `PORT [SEND RECEIVE]`: the UDP port to send to and, with --suite, the
- * master keys and salts in hexadecimal. Sends 50 packets a second a leg for S seconds, mu-law, the legs spread evenly over 20 ms;
- * prints one line of JSON with what was sent, what came back, and when it did by the kernel's stamps. Ends with 0, or
- * with 1 and a line that says why.
+ * master keys and salts in hexadecimal. Sends 50 packets a second a leg, mu-law, or Opus as browsers code a voice (mono,
+ * 48 kHz, 32 kbit/s, in-band FEC; payload type 111), the legs spread evenly over 20 ms, until standard input ends, S
+ * seconds at most; prints one line of JSON with what was sent, what came back, and when it did by the kernel's stamps.
+ * Ends with 0, or with 1 and a line that says why.
  *
  * Many legs share a socket, so that the far ends cost the machine less than the server that is measured. Times of
  * arrival are the kernel's (SO_TIMESTAMPNS), taken while the sender's system call runs: how busy this process is does
@@ -27,6 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <opus/opus.h>
 #include <srtp2/srtp.h>
 
 #include "oh_g711.h"
@@ -36,19 +38,29 @@
 #define SOCKETS     64u
 #define MOST_LEGS   16000u
 #define PACKET      160u /* samples: 20 ms */
+#define ROUND       50u  /* packets: a second of speech, said again and again */
+#define WIDE_HZ     48000u
+#define WIDE        (WIDE_HZ / 50u)
+#define OPUS_PT     111u
 #define PERIOD_NS   20000000ll
-#define DATAGRAM    256u
+#define DATAGRAM    512u
 #define BATCH       64u
 #define KEY_MOST    46u /* bytes: the longest master key and salt */
 #define STREAMS     65536u /* slots of the table of streams heard; a power of two */
-#define SPEECH      8000u
+#define SPEECH_MOST 400u /* bytes of a packet's sound */
 #define STEP_US     20.0 /* of the histogram of intervals ... */
 #define STEPS       2000u /* ... which so reaches to 40 ms */
 #define RECEIVE_BYTES (8 * 1024 * 1024)
 
+struct sound { /* a packet's */
+	uint32_t len;
+	uint8_t  data[SPEECH_MOST];
+};
+
 struct leg {
 	struct sockaddr_in to;
 	uint32_t           ssrc;
+	uint32_t           at; /* the next sound */
 	uint32_t           timestamp;
 	uint16_t           seq;
 	srtp_t             out;
@@ -64,14 +76,15 @@ struct stream { /* what the server sends, by its SSRC */
 
 static struct {
 	uint32_t          legs, seconds, warm;
-	bool              secure;
+	bool              secure, opus;
 	srtp_crypto_policy_t rtp, rtcp;
 	size_t            key_len;
 	int               fds[SOCKETS];
 	struct leg       *leg;
 	srtp_t            in[SOCKETS];
 	struct stream     streams[STREAMS];
-	uint8_t           speech[SPEECH + PACKET];
+	struct sound      speech[ROUND];
+	_Atomic bool      enough; /* nothing more is sent */
 	_Atomic bool      over;
 	_Atomic bool      counting;
 	/* sender */
@@ -185,13 +198,15 @@ static void flush(struct batch *batch, int fd)
 
 static void put(struct batch *batch, struct leg *leg)
 {
-	struct oh_rtp head = {.ssrc = leg->ssrc, .seq = leg->seq++, .timestamp = leg->timestamp};
-	uint8_t      *data = batch->data[batch->n];
-	int           len = (int)(OH_RTP_HEADER + PACKET);
+	const struct sound *sound = &all.speech[leg->at++ % ROUND];
+	struct oh_rtp       head = {.ssrc = leg->ssrc, .seq = leg->seq++, .timestamp = leg->timestamp};
+	uint8_t            *data = batch->data[batch->n];
+	int                 len = (int)(OH_RTP_HEADER + sound->len);
 
+	head.payload_type = all.opus ? OPUS_PT : 0;
 	(void)oh_rtp_build(data, DATAGRAM, &head);
-	memcpy(data + OH_RTP_HEADER, all.speech + leg->timestamp % SPEECH, PACKET);
-	leg->timestamp += PACKET;
+	memcpy(data + OH_RTP_HEADER, sound->data, sound->len);
+	leg->timestamp += all.opus ? WIDE : PACKET;
 	if (all.secure && srtp_protect(leg->out, data, &len) != srtp_err_status_ok)
 		die("a packet could not be protected");
 	batch->parts[batch->n] = (struct iovec){data, (size_t)len};
@@ -207,7 +222,7 @@ static void *send_all(void *unused)
 	uint64_t            rounds = (uint64_t)all.seconds * 50u;
 
 	(void)unused;
-	for (uint64_t round = 0; round < rounds; round++) {
+	for (uint64_t round = 0; round < rounds && !atomic_load(&all.enough); round++) {
 		/* Legs of one socket leave one after the other: 64 sockets, each with its moment in the 20 ms. */
 		for (uint32_t s = 0; s < SOCKETS; s++) {
 			int64_t         due_ns = start_ns + (int64_t)round * PERIOD_NS + (int64_t)s * PERIOD_NS / SOCKETS;
@@ -338,6 +353,15 @@ static void *take_all(void *unused)
 
 /* --- start and end */
 
+static void *wait_for_end(void *unused)
+{
+	(void)unused;
+	while (getchar() != EOF)
+		continue;
+	atomic_store(&all.enough, true);
+	return NULL;
+}
+
 static void open_sockets(void)
 {
 	int bytes = RECEIVE_BYTES, on = 1;
@@ -376,6 +400,7 @@ static void read_legs(void)
 		        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 		leg->ssrc = 0x4c454700u + i;
 		leg->timestamp = i * 37u;
+		leg->at = i;
 		if (!all.secure)
 			continue;
 		unhex(send, key);
@@ -387,15 +412,54 @@ static void read_legs(void)
 	}
 }
 
+/* A voice-like sound: harmonics of 120 Hz up to `most`, that come and go four times a second. */
+static double voice(double t, int most)
+{
+	double sum = 0;
+
+	for (int h = 1; h <= most; h++)
+		sum += sin(2 * M_PI * 120 * h * t) / h;
+	return 6000 * sum * (0.5 + 0.5 * sin(2 * M_PI * 4 * t));
+}
+
+static void code_opus(void)
+{
+	int          error;
+	OpusEncoder *opus = opus_encoder_create((opus_int32)WIDE_HZ, 1, OPUS_APPLICATION_VOIP, &error);
+	int16_t      pcm[WIDE];
+
+	if (opus == NULL || opus_encoder_ctl(opus, OPUS_SET_BITRATE(32000)) != OPUS_OK ||
+	    opus_encoder_ctl(opus, OPUS_SET_INBAND_FEC(1)) != OPUS_OK) {
+		errno = ENOMEM;
+		die("no Opus encoder");
+	}
+	for (uint32_t i = 0; i < 2 * ROUND; i++) { /* the second time round is kept: it goes on from the end of the first */
+		struct sound *sound = &all.speech[i % ROUND];
+		opus_int32    len;
+
+		for (uint32_t n = 0; n < WIDE; n++)
+			pcm[n] = (int16_t)voice((double)(i % ROUND * WIDE + n) / WIDE_HZ, 80);
+		len = opus_encode(opus, pcm, (int)WIDE, sound->data, SPEECH_MOST);
+		if (len <= 0) {
+			errno = EINVAL;
+			die("no Opus packet");
+		}
+		sound->len = (uint32_t)len;
+	}
+	opus_encoder_destroy(opus);
+}
+
 static void make_speech(void)
 {
-	/* A voice-like sound: harmonics of 120 Hz that come and go four times a second. */
-	for (uint32_t i = 0; i < SPEECH + PACKET; i++) {
-		double t = (double)(i % SPEECH) / 8000.0, sum = 0;
+	if (all.opus) {
+		code_opus();
+		return;
+	}
+	for (uint32_t i = 0; i < ROUND * PACKET; i++) {
+		struct sound *sound = &all.speech[i / PACKET];
 
-		for (int h = 1; h <= 12; h++)
-			sum += sin(2 * M_PI * 120 * h * t) / h;
-		all.speech[i] = oh_linear_to_ulaw((int16_t)(6000 * sum * (0.5 + 0.5 * sin(2 * M_PI * 4 * t))));
+		sound->len = PACKET;
+		sound->data[i % PACKET] = oh_linear_to_ulaw((int16_t)voice(i / 8000.0, 12));
 	}
 }
 
@@ -415,7 +479,7 @@ static double interval_us(double share)
 
 int main(int argc, char **argv)
 {
-	pthread_t sender, receiver;
+	pthread_t sender, receiver, waiter;
 
 	all.seconds = 10;
 	all.warm = 2;
@@ -426,6 +490,8 @@ int main(int argc, char **argv)
 			all.seconds = (uint32_t)strtoul(argv[i + 1], NULL, 10);
 		else if (strcmp(argv[i], "--warm") == 0)
 			all.warm = (uint32_t)strtoul(argv[i + 1], NULL, 10);
+		else if (strcmp(argv[i], "--codec") == 0)
+			all.opus = strcmp(argv[i + 1], "opus") == 0;
 		else if (strcmp(argv[i], "--suite") == 0)
 			choose_suite(argv[i + 1]);
 	}
@@ -439,7 +505,8 @@ int main(int argc, char **argv)
 	make_speech();
 	open_sockets();
 	read_legs();
-	if (pthread_create(&receiver, NULL, take_all, NULL) != 0 || pthread_create(&sender, NULL, send_all, NULL) != 0)
+	if (pthread_create(&receiver, NULL, take_all, NULL) != 0 || pthread_create(&sender, NULL, send_all, NULL) != 0 ||
+	    pthread_create(&waiter, NULL, wait_for_end, NULL) != 0 || pthread_detach(waiter) != 0)
 		die("no thread");
 	(void)pthread_join(sender, NULL);
 	(void)nanosleep(&(struct timespec){0, 200000000}, NULL);

@@ -2,12 +2,14 @@
 
     python loadtest/media.py --legs 3000                a table
     python loadtest/media.py --legs 1500 --srtp         encrypted, with SDES's usual suite
+    python loadtest/media.py --legs 150 --codec opus --srtp     as browsers' legs are, but for ICE and DTLS
     python loadtest/media.py --legs 500,1000,2000,3000 --json --plot FILE.png
 
 For each number of legs one core with that many ports, the far ends in a process of their own (`legs.c`), and a stand-in
 for the speech worker that fills every slot's play ring and reads its cursors. Everything shares this machine. First
-plain, then with both tracks of every leg recorded, in one run, so that the two can be compared. CPU is of the core's
-threads alone, as the kernel accounts it.
+plain, then with both tracks of every leg recorded, then plain again, in one run, so that the two can be compared: the
+plain figures are of both times together. CPU is of the core's threads alone, as the kernel accounts it: what the kernel
+does itself to bring files to the disk is not in it.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ import numpy as np
 
 from offhook.media import Keys, MediaCore, MediaError, Port, Remote, slots
 from offhook.media.counters import CoreCounters
+from offhook.media.port import Codec
 from offhook.speech.contract import HOP_SAMPLES
 from offhook.speech.slots import Segment as Rows
 
@@ -39,8 +42,11 @@ BUILD = REPOSITORY / "build" / "loadtest"
 UDP_PORTS = (16_384, 65_534)
 SUITES = {"AES_CM_128_HMAC_SHA1_80": 30, "AES_CM_128_HMAC_SHA1_32": 30, "AEAD_AES_128_GCM": 28, "AEAD_AES_256_GCM": 44}
 """Bytes of each suite's master key and salt together."""
+OPUS_PAYLOAD_TYPE = 111
 WARM_S = 3
 MARGIN_S = 2.0
+MOST_S = 3600
+"""How long the far ends speak at most, where nobody ends it."""
 
 
 class LoadError(Exception):
@@ -70,6 +76,7 @@ class Result:
     """One number of legs."""
 
     legs: int
+    codec: Codec
     suite: str | None
     plain: Window
     recorded: Window | None
@@ -125,6 +132,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--seconds", type=int, default=15, help="of each of the two windows (15)")
     parser.add_argument("--threads", type=int, default=1, help="media threads (1)")
+    parser.add_argument("--codec", choices=["ulaw", "opus"], default="ulaw", help="of every leg (ulaw)")
     parser.add_argument("--srtp", action="store_true", help="encrypt both ways")
     parser.add_argument("--suite", choices=SUITES, default="AES_CM_128_HMAC_SHA1_80", help="with --srtp")
     parser.add_argument("--no-recording", action="store_true", help="leave out the second window")
@@ -147,17 +155,16 @@ def _numbers(text: str) -> list[int]:
 def measure(legs: int, arguments: argparse.Namespace) -> Result:
     """One core with `legs` legs, from start to stop."""
     suite = arguments.suite if arguments.srtp else None
-    windows = 1 if arguments.no_recording else 2
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="offhook-media-", dir=arguments.folder)))
         segment = slots.create(legs)
         stack.callback(segment.close)
         before_kib = _anonymous_kib()
         core = stack.enter_context(MediaCore("127.0.0.1", UDP_PORTS, threads=arguments.threads))
-        seconds = int(WARM_S + windows * arguments.seconds + (windows + 1) * MARGIN_S)
-        far_ends = stack.enter_context(_far_ends(legs, seconds, suite))
-        ports = _open(core, core.attach(segment), legs, far_ends, suite)
+        far_ends = stack.enter_context(_far_ends(legs, arguments.codec, suite))
+        ports = _open(core, core.attach(segment), legs, far_ends, (arguments.codec, suite))
         stack.enter_context(_worker(Rows(segment.fd)))
+        began = time.monotonic()
         time.sleep(WARM_S)
         memory_kib = (_anonymous_kib() - before_kib) / legs
         plain = _window(core, arguments.seconds)
@@ -167,12 +174,18 @@ def measure(legs: int, arguments: argparse.Namespace) -> Result:
                 port.record(folder / f"{index}-caller.wav", folder / f"{index}-agent.wav")
             time.sleep(MARGIN_S)
             recorded = _window(core, arguments.seconds)
+            for port in ports:
+                port.stop_recording()
+            time.sleep(MARGIN_S)
+            plain = _together(plain, _window(core, arguments.seconds))
+        far_percent = 100 * _children_cpu_s(far_ends) / (time.monotonic() - began)
+        _end(far_ends.stdin)
         said = _answer(far_ends.stdout)
-        far_cpu_s = _children_cpu_s(far_ends)
         counted = core.counters()
     busiest_s = plain.busiest_percent / 100
     return Result(
         legs=legs,
+        codec=arguments.codec,
         suite=suite,
         plain=plain,
         recorded=recorded,
@@ -185,7 +198,7 @@ def measure(legs: int, arguments: argparse.Namespace) -> Result:
         legs_a_core=round(legs / max(plain.media_percent / 100, 1e-9)),
         us_a_leg_tick=1e6 * busiest_s / (legs * 50),
         memory_a_leg_kib=memory_kib,
-        far_ends_percent=100 * far_cpu_s / seconds,
+        far_ends_percent=far_percent,
     )
 
 
@@ -193,8 +206,8 @@ def measure(legs: int, arguments: argparse.Namespace) -> Result:
 
 
 @contextmanager
-def _far_ends(legs: int, seconds: int, suite: str | None) -> Iterator[subprocess.Popen[str]]:
-    command = [str(_built()), "--legs", str(legs), "--seconds", str(seconds), "--warm", str(WARM_S)]
+def _far_ends(legs: int, codec: Codec, suite: str | None) -> Iterator[subprocess.Popen[str]]:
+    command = [str(_built()), "--legs", str(legs), "--seconds", str(MOST_S), "--warm", str(WARM_S), "--codec", codec]
     if suite is not None:
         command += ["--suite", suite]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -217,8 +230,12 @@ def _built() -> Path:
     return BUILD / "legs"
 
 
-def _open(core: MediaCore, segment: Any, legs: int, far_ends: subprocess.Popen[str], suite: str | None) -> list[Port]:
+def _open(
+    core: MediaCore, segment: Any, legs: int, far_ends: subprocess.Popen[str], sound: tuple[Codec, str | None]
+) -> list[Port]:
     """All ports, pointed at their far ends and bound to their slots; the far ends are told where they are."""
+    codec, suite = sound
+    payload_type = OPUS_PAYLOAD_TYPE if codec == "opus" else 0
     theirs = _answer(far_ends.stdout)["ports"]
     ports: list[Port] = []
     size = SUITES[suite] if suite else 0
@@ -229,11 +246,11 @@ def _open(core: MediaCore, segment: Any, legs: int, far_ends: subprocess.Popen[s
         there = index % len(theirs)
         line = str(port.address[1])
         if suite is None:
-            port.remote(Remote(("127.0.0.1", theirs[there]), "ulaw", 0))
+            port.remote(Remote(("127.0.0.1", theirs[there]), codec, payload_type))
         else:
             heard = secrets.token_bytes(size)
             port.keys(Keys(suite, send=socket_keys[there], receive=heard))
-            port.remote(Remote(("127.0.0.1", theirs[there]), "ulaw", 0, secure=True))
+            port.remote(Remote(("127.0.0.1", theirs[there]), codec, payload_type, secure=True))
             line += f" {heard.hex()} {socket_keys[there].hex()}"
         port.bind(segment, index)
         ports.append(port)
@@ -251,6 +268,11 @@ def _ask(pipe: IO[str] | None, lines: list[str]) -> None:
         raise LoadError("the far ends' program ended early; the lines above say why") from None
 
 
+def _end(pipe: IO[str] | None) -> None:
+    assert pipe is not None
+    pipe.close()
+
+
 def _answer(pipe: IO[str] | None) -> dict[str, Any]:
     assert pipe is not None
     line = pipe.readline()
@@ -260,11 +282,18 @@ def _answer(pipe: IO[str] | None) -> dict[str, Any]:
     return answer
 
 
+def _voice() -> np.ndarray:
+    """Two seconds of a voice-like sound, hop by hop: harmonics of 120 Hz that come and go four times a second."""
+    t = np.arange(25 * HOP_SAMPLES) / 16_000
+    sound = sum(np.sin(2 * np.pi * 120 * h * t) / h for h in range(1, 50))
+    return (6000 * sound * (0.5 + 0.5 * np.sin(2 * np.pi * 4 * t))).astype(np.int16).reshape(25, HOP_SAMPLES)
+
+
 @contextmanager
 def _worker(rows: Rows) -> Iterator[None]:
     """Stands in for a speech worker: every 80 ms, 80 ms more in every play ring."""
     over = threading.Event()
-    tone = (6000 * np.sin(2 * np.pi * 440 * np.arange(HOP_SAMPLES) / 16_000)).astype(np.int16)
+    voice = _voice()
 
     def work() -> None:
         rows.speak_epoch[:] = rows.epoch
@@ -277,8 +306,9 @@ def _worker(rows: Rows) -> Iterator[None]:
             for _ in range(ahead):
                 at = written % ring
                 first = min(HOP_SAMPLES, ring - at)
-                rows.play[:, at : at + first] = tone[:first]
-                rows.play[:, : HOP_SAMPLES - first] = tone[first:]
+                hop = voice[written // HOP_SAMPLES % len(voice)]
+                rows.play[:, at : at + first] = hop[:first]
+                rows.play[:, : HOP_SAMPLES - first] = hop[first:]
                 written += HOP_SAMPLES
             rows.fence()
             rows.spoken[:] = written
@@ -319,6 +349,26 @@ def _window(core: MediaCore, seconds: float) -> Window:
     )
 
 
+def _together(one: Window, other: Window) -> Window:
+    """Two windows as one."""
+    seconds = one.seconds + other.seconds
+
+    def share(of: Callable[[Window], float]) -> float:
+        return (of(one) * one.seconds + of(other) * other.seconds) / seconds
+
+    return Window(
+        seconds=seconds,
+        media_percent=share(lambda w: w.media_percent),
+        busiest_percent=share(lambda w: w.busiest_percent),
+        disk_percent=share(lambda w: w.disk_percent),
+        packets_in=one.packets_in + other.packets_in,
+        packets_out=one.packets_out + other.packets_out,
+        kernel_drops=one.kernel_drops + other.kernel_drops,
+        disk_drops=one.disk_drops + other.disk_drops,
+        ticks_overrun=one.ticks_overrun + other.ticks_overrun,
+    )
+
+
 def _threads_cpu_s() -> dict[tuple[str, int], float]:
     """CPU seconds of this process's threads, by name and number."""
     found = {}
@@ -356,7 +406,7 @@ def table(found: list[Result]) -> str:
         windows = [result.plain] + ([result.recorded] if result.recorded else [])
         ratio = result.recording_ratio
         rows.append((
-            str(result.legs) + (" SRTP" if result.suite else ""),
+            f"{result.legs} {result.codec}" + (" SRTP" if result.suite else ""),
             f"{result.plain.media_percent:.1f} %",
             f"{result.us_a_leg_tick:.2f}",
             str(result.legs_a_core),

@@ -9,7 +9,7 @@ Caller and server are two ends of one cable with Linux's netem in it, the same b
 For each network one call by SIP and one by a headless Chromium with `offhook.js`: what was understood, how fast it was
 answered, what our port counted of the packets, and beside it what Chromium's getStats says of its NetEq on the way
 back. What was counted as lost is held against what netem was told to lose; the exit status is 1 where chance does not
-explain the difference, or a call was not answered.
+explain the difference, or a call was not answered. Progress goes to standard error, a line a call.
 """
 
 from __future__ import annotations
@@ -22,15 +22,18 @@ import json
 import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import bridged
-from conditions import CONDITIONS, Condition, counted, newest, stalling
+import neteqplot
+from comparing import tell
+from conditions import CONDITIONS, Condition, Losses, counted, losses, newest, stalling, timelines
+from neteqplot import Pair
 from network import Carried, Network, NetworkError, network
-from offhook.calls.caller import Phone, Report, Saying, Script, converse
+from offhook.calls.caller import CallerError, Phone, Report, Saying, Script, converse
 from offhook.calls.folds import Who, turns
 from offhook.calls.timeline import Entry, LineMeasured, TalkBegan, TalkEnded, WordsHeard
 from offhook.telemetry import logs
@@ -42,6 +45,8 @@ SAYINGS = ("slt-1-where-is-my-order", "slt-2-four-one-seven-two", "slt-3-opening
 SAID = "where is my order 4172 what are your opening hours"
 SETTLED_MS = 1_200.0
 PATIENCE_S = 15.0
+WAIT_IDLE_S = 60.0
+"""A call whose page died is given up by the server after a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +63,7 @@ class Talked:
     response_ms: float | None
     """Median over the turns: at the caller's end by SIP, where the agent's packets left from a browser."""
     turns_answered: int
-    sent: int
-    never_came: int
-    """Of the packets sent, as the caller's and the server's counters have it together."""
-    explained: bool
-    """By what netem was told to lose."""
+    losses: Losses
     netem: Carried
     """On the way to the server, all kinds of packets."""
     counters: dict[str, float]
@@ -71,26 +72,28 @@ class Talked:
     """What listening added, on average, to a packet."""
     mos: float | None
     """Of the way to us, the mean of the timeline's `line.measured`."""
-    back_never_came: int
-    back_explained: bool
     neteq: Heard | None
     """What Chromium says of what it heard of us."""
 
+    @property
+    def concealed_percent(self) -> float:
+        return 100 * self.counters["concealed_ms"] / (20 * max(1.0, self.counters["packets_in"]))
+
 
 def measure(server: Served, net: Network, condition: Condition, by: str) -> Talked:
+    before = timelines(server)
     net.condition(condition.words, condition.words)
     with stalling(net, condition):
         if by == "sip":
             report = net.in_there(lambda: _by_sip(server, net, f"{condition.name}-sip"))
-            heard, failure, sent = None, report.failure, report.packets_sent
+            heard, failure = None, report.failure
         else:
             heard, failure = asyncio.run(_by_browser(server, net))
-            report, sent = None, heard.sent if heard else 0
+            report = None
     carried = net.carried("near")
     net.condition()
-    server.wait_idle()
-    entries = newest(server)
-    return _looked_at(condition, by, entries, report, heard, failure, sent, carried)
+    server.wait_idle(WAIT_IDLE_S)
+    return _looked_at(condition, by, newest(server, before), report, heard, failure, carried)
 
 
 def _looked_at(
@@ -100,18 +103,14 @@ def _looked_at(
     report: Report | None,
     heard: Heard | None,
     failure: str | None,
-    sent: int,
     carried: Carried,
 ) -> Talked:
     counters = counted(entries)
-    came = counters["packets_in"] - counters["duplicate"]
     responses = [turn.response_ms for turn in turns(entries) if turn.who is Who.AGENT and turn.response_ms is not None]
     if report is not None:
         responses = [turn.response_ms for turn in report.turns if turn.response_ms is not None]
-    # Chromium takes a packet that came twice for one less lost.
-    back = report.packets_lost if report else heard.lost if heard else 0
-    back_explained = condition.name == "duplicate" or condition.explains(back, int(counters["packets_out"]))
-    never_came = int(sent - came)
+    sent = report.packets_sent if report else heard.sent if heard else 0
+    back_never_came = report.packets_lost if report else heard.lost if heard else 0
     return Talked(
         network=condition.name,
         by=by,
@@ -120,15 +119,11 @@ def _looked_at(
         words=understood(entries),
         response_ms=round(statistics.median(responses), 0) if responses else None,
         turns_answered=len(responses),
-        sent=sent,
-        never_came=never_came,
-        explained=condition.explains(never_came, sent),
+        losses=losses(condition, sent, counters, back_never_came),
         netem=carried,
         counters=counters,
         waited_ms=round(counters["waited_ms"] / max(1.0, counters["packets_in"]), 3),
         mos=mos(entries),
-        back_never_came=int(back),
-        back_explained=back_explained,
         neteq=heard,
     )
 
@@ -142,29 +137,33 @@ async def _by_sip(server: Served, net: Network, name: str) -> Report:
 async def _by_browser(server: Served, net: Network) -> tuple[Heard | None, str | None]:
     """One call; why it failed, where it did."""
     sayings = [Saying.read(SPEECH / f"{saying}.flac") for saying in SAYINGS]
+    others = timelines(server)
     heard: Heard | None = None
-    async with calling(server.console, "100", net.there) as caller:
-        told = await _answered(server, 0)
-        for saying in sayings:
-            if told is None or await caller.ended() is not None:
-                return heard, f"no answer before {saying.name}"
-            await caller.say(saying)
-            told = await _answered(server, told)
-        heard = await caller.heard()
-        await caller.hang_up()
+    try:
+        async with calling(server.console, "100", net.there) as caller:
+            told = await _answered(server, others, 0)
+            for saying in sayings:
+                if told is None or await caller.ended() is not None:
+                    return heard, f"no answer before {saying.name}"
+                await caller.say(saying)
+                told = await _answered(server, others, told)
+            heard = await caller.hang_up()
+    except CallerError as error:
+        return heard, str(error)
     return heard, None if told is not None else "no answer to the last words"
 
 
-async def _answered(server: Served, before: int) -> int | None:
-    """Wait until the agent has said something more and is done; how often it has spoken by now. None: it has not."""
+async def _answered(server: Served, others: Collection[Path], before: int) -> int | None:
+    """Wait until the agent has said something more and is done; how often it has spoken by now. None: it has not.
+    `others`: the timelines of other calls."""
     end = asyncio.get_running_loop().time() + PATIENCE_S + 45
     while asyncio.get_running_loop().time() < end:
-        entries = await asyncio.to_thread(newest, server)
+        entries = await asyncio.to_thread(newest, server, others)
         began = [entry for entry in entries if isinstance(entry.event, TalkBegan)]
         done = [entry.t for entry in entries if isinstance(entry.event, TalkEnded)]
         if len(began) > before and len(done) == len(began):
             await asyncio.sleep(SETTLED_MS / 1000)
-            again = await asyncio.to_thread(newest, server)
+            again = await asyncio.to_thread(newest, server, others)
             if sum(isinstance(entry.event, TalkBegan) for entry in again) == len(began):
                 return len(began)
         await asyncio.sleep(0.1)
@@ -214,21 +213,20 @@ def table(results: Sequence[Talked]) -> str:
     ]
     shares = {condition.name: condition.loss for condition in CONDITIONS}
     for one in results:
-        counters, neteq = one.counters, one.neteq
-        length_ms = 20 * max(1.0, counters["packets_in"])
+        counters, lost, neteq = one.counters, one.losses, one.neteq
         lines.append(
             f"{one.network:10}{one.by:9}{100 * one.words:6.0f}"
-            f"{_shown(one.response_ms, '9.0f')}{one.sent:6}{one.never_came:7}{100 * shares[one.network]:7.1f}"
+            f"{_shown(one.response_ms, '9.0f')}{lost.sent:6}{lost.never_came:7}{100 * shares[one.network]:7.1f}"
             f"{counters['late']:6.0f}{counters['reordered']:6.0f}{counters['duplicate'] + counters['replayed']:6.0f}"
-            f"{100 * counters['concealed_ms'] / length_ms:9.2f}{one.waited_ms:8.2f}{_shown(one.mos, '6.2f')}"
-            f"  |      {one.back_never_came:6}"
+            f"{one.concealed_percent:9.2f}{one.waited_ms:8.2f}{_shown(one.mos, '6.2f')}"
+            f"  |      {lost.back_never_came:6}"
             + (
                 f"{neteq.buffer_ms:8.0f}{neteq.concealed_percent:9.2f}{_shown(neteq.round_trip_ms, '7.0f')}"
                 if neteq
                 else ""
             )
             + ("" if one.answered else f"  {one.failure}")
-            + ("" if one.explained and one.back_explained else "  LOSS NOT EXPLAINED")
+            + ("" if lost.explained and lost.back_explained else "  LOSS NOT EXPLAINED")
         )
     return "\n".join(lines)
 
@@ -238,42 +236,19 @@ def _shown(value: float | None, form: str) -> str:
 
 
 def plot(results: Sequence[Talked], file: Path) -> None:
-    """What each side added in delay and made up, network by network, from the calls by browser."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    shown = [one for one in results if one.neteq is not None]
-    figure, (delay, made_up) = pyplot.subplots(1, 2, figsize=(11, 4))
-    places = range(len(shown))
-    for axis, ours, theirs, what in (
-        (
-            delay,
-            [one.waited_ms for one in shown],
-            [one.neteq.buffer_ms for one in shown if one.neteq],
-            "delay added, ms",
-        ),
-        (
-            made_up,
-            [100 * one.counters["concealed_ms"] / (20 * max(1.0, one.counters["packets_in"])) for one in shown],
-            [one.neteq.concealed_percent for one in shown if one.neteq],
-            "made up, %",
-        ),
-    ):
-        axis.bar([place - 0.2 for place in places], ours, 0.4, label="Offhook's listening path, to the agent")
-        axis.bar([place + 0.2 for place in places], theirs, 0.4, label="Chromium's NetEq, to the caller")
-        axis.set_xticks(list(places), [one.network for one in shown], rotation=30)
-        axis.set_ylabel(what)
-    delay.legend()
-    figure.tight_layout()
-    figure.savefig(file, dpi=120)
+    """Of the calls by browser."""
+    pairs = [
+        Pair(one.network, one.waited_ms, one.neteq.buffer_ms, one.concealed_percent, one.neteq.concealed_percent)
+        for one in results
+        if one.neteq is not None
+    ]
+    neteqplot.plot(pairs, "Offhook's listening path, to the agent", file)
 
 
 # --- the program
 
 
-def _agent_calls(net: Network, home: Path, conditions: Sequence[Condition], quiet: bool) -> list[Talked]:
+def _agent_calls(net: Network, home: Path, conditions: Sequence[Condition]) -> list[Talked]:
     results: list[Talked] = []
     with served(
         home,
@@ -285,8 +260,7 @@ def _agent_calls(net: Network, home: Path, conditions: Sequence[Condition], quie
         for condition in conditions:
             for by in ("sip", "browser"):
                 results.append(measure(server, net, condition, by))
-                if not quiet:
-                    print(table(results[-1:]).splitlines()[-1], flush=True)
+                tell(table(results[-1:]).splitlines()[-1])
     return results
 
 
@@ -310,15 +284,14 @@ def main() -> None:
             return
         if arguments.bridged:
             results = bridged.measured(net, Path(home), conditions, arguments.seconds)
-            good, shown, draw = all(one.answered for one in results), bridged.table(results), bridged.plot
+            shown, draw = bridged.table(results), bridged.plot
         else:
-            results = _agent_calls(net, Path(home), conditions, arguments.json)
-            good = all(one.answered and one.explained and one.back_explained for one in results)
+            results = _agent_calls(net, Path(home), conditions)
             shown, draw = table(results), plot
     print(json.dumps([asdict(one) for one in results]) if arguments.json else shown)
     if arguments.plot is not None:
         draw(results, arguments.plot)
-    sys.exit(0 if good else 1)
+    sys.exit(0 if all(one.answered and one.losses.explained and one.losses.back_explained for one in results) else 1)
 
 
 if __name__ == "__main__":

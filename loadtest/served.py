@@ -6,6 +6,7 @@ For programs that measure and for tests; it is the product as it ships, started 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 LOOPBACK = "127.0.0.1"
+
+_asked = itertools.count()
+"""How many ports this process has looked at."""
+_given_for_good: set[int] = set()
 
 
 class ServerError(Exception):
@@ -32,8 +37,15 @@ class ServerError(Exception):
 class Served:
     """A running server. Make it with `served`."""
 
-    def __init__(self, home: Path, settings: Mapping[str, Any], host: str = LOOPBACK) -> None:
+    def __init__(
+        self,
+        home: Path,
+        settings: Mapping[str, Any],
+        host: str = LOOPBACK,
+        program: Sequence[str | Path] = ("-m", "offhook"),
+    ) -> None:
         self.home, self.host = home, host
+        self._program = program
         self.sip_port, self.console_port = free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_STREAM)
         self.log = home / "server.log"
         self._settings = home / "offhook.toml"
@@ -45,7 +57,7 @@ class Served:
         environment = {name: value for name, value in os.environ.items() if name != "OFFHOOK_HOME"}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "offhook", "run", "--settings", self._settings],
+                [sys.executable, *self._program, "run", "--settings", self._settings],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
@@ -137,13 +149,15 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(home: Path, host: str = LOOPBACK, **settings: Any) -> Iterator[Served]:
+def served(
+    home: Path, host: str = LOOPBACK, program: Sequence[str | Path] = ("-m", "offhook"), **settings: Any
+) -> Iterator[Served]:
     """A server with `settings` on top of `host`, an address of this machine, and free ports; stopped when the block is
-    left."""
+    left. `program`: what Python is to run."""
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server ends with whoever started it
     home.mkdir(parents=True, exist_ok=True)
-    server = Served(home, settings, host)
+    server = Served(home, settings, host, program)
     server.start()
     try:
         yield server
@@ -161,12 +175,35 @@ def plainly() -> Iterator[None]:
         raise SystemExit(str(error)) from None
 
 
-def free_port(kind: socket.SocketKind) -> int:
-    """A port of 127.0.0.1 that was free a moment ago."""
+def free_port(kind: socket.SocketKind, for_good: bool = False) -> int:
+    """A port of 127.0.0.1 that was free a moment ago. One for datagrams is free for TCP as well, because SIP has both
+    at one port, and so are the three behind it, because telephones take up to four for a call's media.
+
+    Nobody else takes it before whoever asked does: it is below those that the system gives out, and each process goes
+    round in a range of its own, so that several may start servers at the same moment. `for_good`: in this process it is
+    not given again, even where nobody listens at it."""
+    first = 10_000 + os.getpid() % 50 * 200
+    for number in itertools.islice(_asked, 50):
+        port = first + number % 50 * 4
+        wanted = {(port, kind), (port, socket.SOCK_STREAM)}
+        if kind is socket.SOCK_DGRAM:
+            wanted |= {(port + behind, kind) for behind in (1, 2, 3)}
+        if port not in _given_for_good and all(_is_free(*each) for each in wanted):
+            if for_good:
+                _given_for_good.add(port)
+            return port
+    raise ServerError(f"no port of {LOOPBACK} is free between {first} and {first + 199}")
+
+
+def _is_free(port: int, kind: socket.SocketKind) -> bool:
     with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        if kind is socket.SOCK_STREAM:  # as servers listen: what is left of closed connections is in nobody's way
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        return True
 
 
 def _toml(value: Mapping[str, Any], prefix: str = "") -> str:

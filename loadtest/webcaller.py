@@ -5,6 +5,7 @@ Its microphone is sound of the page's making, so that a sentence is said exactly
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import io
@@ -17,12 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import soundfile
+from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import Page, async_playwright
 
-from offhook.calls.caller import Saying
+from offhook.calls.caller import CallerError, Saying
 from offhook.speech.contract import RATE_HZ
 
 LIMIT_MS = 60_000
+ON_THEIR_WAY_S = 0.6
+"""What any of the networks keeps packets for, and less than a line without packets is noticed after."""
 
 SWITCHES = [
     *("--headless=new", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
@@ -102,10 +106,15 @@ class WebCaller:
         said: str | None = await self.page.evaluate("window.ended")
         return said
 
-    async def hang_up(self) -> None:
+    async def hang_up(self) -> Heard:
+        """Falls silent, so that what was sent is counted to the last packet and has arrived, and hangs up."""
+        await self.page.evaluate("window.peer.getSenders()[0].replaceTrack(null)")
+        await asyncio.sleep(ON_THEIR_WAY_S)
+        heard = await self._heard()
         await self.page.evaluate("window.line.hangUp()")
+        return heard
 
-    async def heard(self) -> Heard:
+    async def _heard(self) -> Heard:
         reports: list[dict[str, Any]] = await self.page.evaluate(STATISTICS)
         kinds = {
             (report["type"], report.get("kind", "")): report
@@ -142,7 +151,8 @@ class WebCaller:
 
 @contextlib.asynccontextmanager
 async def calling(console: str, to: str, there: Callable[..., list[str]]) -> AsyncIterator[WebCaller]:
-    """A browser at the far end that has called `to` and hears it; `there` makes of a command one that is run there."""
+    """A browser at the far end that has called `to` and hears it; `there` makes of a command one that is run there.
+    Raises CallerError where the page does not do as it should, in the block as well."""
     chromium = shutil.which("chromium")
     if chromium is None:
         raise SystemExit("needs chromium")
@@ -166,6 +176,8 @@ async def calling(console: str, to: str, there: Callable[..., list[str]]) -> Asy
                 await page.evaluate(CALL, to)
                 await page.wait_for_function("window.line.state === 'connected'")
                 yield WebCaller(page)
+            except PlaywrightError as error:
+                raise CallerError(f"the browser: {str(error).splitlines()[0]}") from None
             finally:
                 await browser.close()
 

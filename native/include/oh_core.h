@@ -43,8 +43,8 @@
  * authentic is counted and changes nothing: it is not even a candidate for the above. Reports are SRTCP.
  *
  * ICE (oh_port_ice): media and DTLS are taken only from, and sent only to, the address that oh_port_select names, and
- * where none is named from nobody; nothing is latched. STUN from anywhere and DTLS from there are handed up
- * (oh_core_datagrams) for those who know these protocols, who answer with oh_port_post. RTCP is on the RTP port.
+ * where none is named from nobody; nothing is latched. STUN from anywhere and DTLS from there, or from anywhere while none is
+ * named, are handed up (oh_core_datagrams) for those who know these protocols, who answer with oh_port_post. RTCP is on the RTP port.
  *
  * Functions return 0 or a negative errno; -ENOENT where the port is not (or no longer) open, -ETIMEDOUT where the
  * media thread did not answer, -ESHUTDOWN once the core stops.
@@ -74,6 +74,8 @@ struct oh_core_config {
 	uint16_t    port_high; /* highest */
 	uint32_t    first;     /* number of the first port and of the first room; 0 is 1 */
 	uint32_t    step;      /* from each number to the next, so that several cores share none; 0 is 1 */
+	uint32_t    blocks;    /* of 8 KiB for recordings, a power of two, touched as they are needed: one for each track
+	                        * that sounds, and what waits for the disk; 0 is 16384 */
 };
 
 enum oh_event_kind {
@@ -137,8 +139,10 @@ struct oh_core_counters {
 	double   pacing_max_us;
 	uint64_t ticks_overrun;  /* ticks more than 60 ms late: clock moved on, nothing sent */
 	uint64_t kernel_drops;   /* SO_RXQ_OVFL, all sockets */
-	uint64_t disk_drops;     /* blocks of tracks that found the disk ring full */
+	uint64_t disk_drops;     /* pieces of tracks, some 20 ms each, that the disk was too slow for */
 	uint64_t events_dropped; /* events that found their ring full */
+	uint64_t amiss;          /* faults of this program that were mended, of the whole process (oh_amiss.h) */
+	const char *amiss_where; /* the last of them, "" for none; lives for ever */
 };
 
 struct oh_port_counters {
@@ -284,12 +288,18 @@ int oh_port_select(struct oh_core *core, uint32_t port, uint32_t ip, uint16_t rt
  */
 int oh_port_post(struct oh_core *core, uint32_t port, uint32_t ip, uint16_t rtp_port, const uint8_t *data, size_t len);
 
-/* Bind to a slot; `*epoch` is the new binding's. -ERANGE: no such segment or slot; -EBUSY: another port holds it. */
+/*
+ * Bind to a slot; `*epoch` is the new binding's. -ERANGE: no such segment or slot; -EBUSY: another port holds it;
+ * -ENOSPC: the port is in a room that is full, where its slot would be heard by nobody. Refused, a binding stays as it was.
+ */
 int oh_port_bind(struct oh_core *core, uint32_t port, uint32_t segment, uint32_t slot, uint32_t *epoch);
 /* Leave the slot; 0 also without one. */
 int oh_port_unbind(struct oh_core *core, uint32_t port);
 
-/* Let two ports hear each other, in a room of their own; the rooms either was in are left. -EINVAL where both are one. */
+/*
+ * Let two ports hear each other, in a room of their own; the rooms either was in are left. -EINVAL where both are one;
+ * -EAGAIN: others changed a port's codec over and over meanwhile.
+ */
 int oh_port_bridge(struct oh_core *core, uint32_t port, uint32_t other);
 
 /*
@@ -307,8 +317,9 @@ enum oh_heard_by {          /* who hears what a port's far end says; it hears al
 	OH_HEARD_BY_SLOT    /* ... or its slot alone: to an AI agent */
 };
 
-/* Come into a room, out of any other. -ENOENT: no such room; -ENOSPC: it holds OH_ROOM_VOICES voices, slots counted.
- * Where it does not come in it stays where it was. */
+/* Come into a room, out of any other. -ENOENT: no such room; -ENOSPC: it has no place for the port, and its slot where it
+ * is bound to one (OH_ROOM_VOICES voices, slots counted). Where it does not come in it stays where it was. -EAGAIN as
+ * above. In that room already: it is heard as said. */
 int oh_port_enter(struct oh_core *core, uint32_t port, uint32_t room, enum oh_heard_by heard, uint32_t by);
 /* Leave the room, or the bridge; 0 also in none. */
 int oh_port_leave_rooms(struct oh_core *core, uint32_t port);

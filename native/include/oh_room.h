@@ -46,8 +46,8 @@ void oh_room_set_rate(struct oh_room *room, uint32_t rate_hz);
  */
 int oh_room_enter(struct oh_room *room, oh_room_speak *speak, void *arg);
 
-/* Would the next voice be one too many? */
-bool oh_room_full(const struct oh_room *room);
+/* How many more voices there is place for. */
+uint32_t oh_room_places(const struct oh_room *room);
 
 /* A voice goes; its number may be another's next. Asks it for its last 5 ms. */
 void oh_room_go(struct oh_room *room, uint32_t voice);

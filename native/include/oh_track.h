@@ -2,7 +2,7 @@
  * oh_track.h - one side of a call as a WAV file (mono, 16 bits) that survives the death of its writer.
  *
  * Samples may be placed anywhere, in any order; what nobody wrote is silence (a hole in the file). The sizes in the
- * header never claim more than the file holds and are brought up to date at least once a second, so that a file whose
+ * header never claim more than the file holds and are brought up to date at least twice a second, so that a file whose
  * process was killed plays up to that moment. Nothing is buffered in the process. For a disk thread: calls may block on
  * the disk and must never be made on the packet path. A track is used by one thread at a time.
  *
@@ -16,7 +16,7 @@
 
 #define OH_TRACK_HEADER      44u           /* bytes before the first sample */
 #define OH_TRACK_MAX_SAMPLES 2147483628u   /* (2^32 - 1 - 36) / 2, rounded down a little: what a RIFF size can say */
-#define OH_TRACK_REFRESH_NS  1000000000ll  /* header brought up to date at least this often */
+#define OH_TRACK_REFRESH_NS  500000000ll   /* header brought up to date at least this often */
 
 struct oh_track {
 	int      fd;        /* -1: closed */
@@ -42,7 +42,7 @@ int oh_track_open(struct oh_track *track, const char *path, uint32_t rate_hz, in
  */
 int oh_track_write(struct oh_track *track, uint64_t at_sample, const int16_t *pcm, size_t n, int64_t now_ns);
 
-/* Bring the header up to date if it is a second old. Call at least once a second. 0 or a negative errno. */
+/* Bring the header up to date if it is half a second old. Call at least twice a second. 0 or a negative errno. */
 int oh_track_refresh(struct oh_track *track, int64_t now_ns);
 
 /*

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "command.h"
 #include "engine.h"
 
 enum state { ASKED, BEGUN, ANSWERED, LEFT };

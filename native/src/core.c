@@ -22,7 +22,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "command.h"
 #include "engine.h"
+#include "seat.h"
 
 #define EPOLL_BATCH 256
 #define TAG_WAKE    0u /* epoll: commands wait */
@@ -176,6 +178,7 @@ static void run_due(struct oh_core *core)
 			/* Thousands of ports and rows lie in no cache: fetch the next one's while this one is worked on. */
 			if (next != NULL) {
 				oh_voice_near(&next->voice);
+				__builtin_prefetch(next->recording);
 				if (next->next != NULL)
 					__builtin_prefetch(&next->next->voice);
 			}
@@ -261,10 +264,10 @@ static void close_all(struct oh_core *core)
 	}
 	oh_rooms_drop(core);
 	while (!oh_recording_flush_closing(core)) {
-		oh_disk_wake(core);
+		oh_disk_wake(core, true);
 		(void)nanosleep(&moment, NULL);
 	}
-	oh_disk_wake(core);
+	oh_disk_wake(core, true);
 	oh_event_wake(core);
 }
 
@@ -303,10 +306,9 @@ static void *media_main(void *arg)
 		(void)oh_recording_flush_closing(core);
 		if (core->told_events)
 			oh_event_wake(core);
-		if (core->told_disk)
-			oh_disk_wake(core);
-		core->told_events = false;
-		core->told_disk = false;
+		if (core->told_disk || core->told_end)
+			oh_disk_wake(core, core->told_end);
+		core->told_events = core->told_disk = core->told_end = false;
 		arm(core);
 	}
 	close_all(core);
@@ -334,7 +336,7 @@ static void free_core(struct oh_core *core)
 		oh_segment_unmap(&core->segments[i]);
 	oh_ring_free(&core->media_events);
 	oh_ring_free(&core->disk_events);
-	oh_ring_free(&core->disk);
+	oh_disk_free(core);
 	oh_ring_free(&core->datagrams_up);
 	free(core);
 }
@@ -410,7 +412,7 @@ int oh_core_start(struct oh_core **core, const struct oh_core_config *config)
 	if (error == 0)
 		error = oh_ring_init(&made->disk_events, sizeof(struct oh_event), OH_EVENT_RING);
 	if (error == 0)
-		error = oh_ring_init(&made->disk, sizeof(struct oh_block), OH_DISK_RING);
+		error = oh_disk_init(made, config->blocks == 0 ? OH_BLOCKS : config->blocks);
 	if (error == 0)
 		error = oh_ring_init(&made->datagrams_up, sizeof(struct oh_datagram), OH_DATAGRAM_RING);
 	if (error == 0)
@@ -436,8 +438,8 @@ void oh_core_stop(struct oh_core *core)
 	oh_commands_refuse(core);
 	atomic_store(&core->disk_stop, true);
 	if (core->disk_runs) {
-		atomic_store(&core->disk_idle, true); /* asleep or not, the descriptor is readable now */
-		oh_disk_wake(core);
+		atomic_store(&core->disk_until, 1u); /* asleep or not, the descriptor is readable now */
+		oh_disk_wake(core, true);
 		(void)pthread_join(core->disk_thread, NULL);
 	}
 	free_drained(core, true);

@@ -3,18 +3,60 @@
  *
  * The thread that writes also frees what would keep the media thread from its packets.
  *
- * The media thread gathers 100 ms of a track and puts them into a ring; where that is full it drops them, counts them
- * and says so, but never waits. The end of a recording is never dropped: it waits in a list for room in the ring.
+ * The media thread gathers a track's samples in a block, hands that over by its number and gets it back when it is
+ * written; where none is left it drops samples, counts them and says so, but never waits. The end of a recording is never
+ * dropped: it waits in a list for room in the ring.
+ *
+ * What a recording costs is the system calls and the pages touched, not the bytes: a block ends where a page of the file
+ * does, and the disk thread lets a few dozen gather before it wakes.
  */
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "engine.h"
+
+#define CACHE_LINE   64u
+#define NEAR_BYTES   (160u * sizeof(int16_t) + CACHE_LINE) /* 20 ms at 8 kHz, wherever in a line they begin */
+
+/* Samples of the track's first block that would lie before the file's begin, in place of its header. */
+#define BEFORE (OH_TRACK_HEADER / sizeof(int16_t))
+
+_Static_assert(OH_BLOCK * sizeof(int16_t) % 4096u == 0, "blocks are whole pages of the file");
+_Static_assert(BEFORE < OH_BLOCK, "the header is no longer than a block");
+
+static size_t blocks_bytes(const struct oh_core *core)
+{
+	return (size_t)core->block_count * sizeof(*core->blocks);
+}
+
+int oh_disk_init(struct oh_core *core, uint32_t blocks)
+{
+	void *memory;
+	int   error;
+
+	core->block_count = blocks;
+	memory = mmap(NULL, blocks_bytes(core), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (memory == MAP_FAILED)
+		return -errno;
+	core->blocks = memory;
+	error = oh_ring_init(&core->disk, sizeof(struct oh_errand), 2u * blocks); /* and as many ends of recordings */
+	return error < 0 ? error : oh_ring_init(&core->blocks_back, sizeof(uint32_t), blocks);
+}
+
+void oh_disk_free(struct oh_core *core)
+{
+	if (core->blocks != NULL)
+		(void)munmap(core->blocks, blocks_bytes(core));
+	oh_ring_free(&core->disk);
+	oh_ring_free(&core->blocks_back);
+}
 
 int oh_recording_open(struct oh_recording **recording, const char *caller_path, const char *agent_path,
                       uint32_t rate_hz)
@@ -51,12 +93,59 @@ void oh_recording_abandon(struct oh_recording *recording)
 
 /* --- media thread */
 
-void oh_disk_wake(struct oh_core *core)
+void oh_disk_wake(struct oh_core *core, bool now)
 {
 	uint64_t one = 1;
+	/* A change of nothing, so that it comes after what was put into the ring: a mere look might not. */
+	uint32_t until = atomic_fetch_or(&core->disk_until, 0);
 
-	if (atomic_exchange(&core->disk_idle, false) && write(core->disk_fd, &one, sizeof(one)) < 0)
+	if (until == 0 || (!now && oh_ring_used(&core->disk) < until))
+		return;
+	if (atomic_exchange(&core->disk_until, 0) != 0 && write(core->disk_fd, &one, sizeof(one)) < 0)
 		return; /* full: it has been woken often enough */
+}
+
+/* A block to fill: one that has been written, as long as there are any, so that no more memory is gone over than need be. */
+static bool take_block(struct oh_core *core, uint32_t *block)
+{
+	const uint32_t *back = oh_ring_peek(&core->blocks_back);
+
+	if (back != NULL) {
+		*block = *back;
+		oh_ring_release(&core->blocks_back);
+		return true;
+	}
+	if (core->fresh_blocks == core->block_count)
+		return false;
+	*block = core->fresh_blocks++;
+	return true;
+}
+
+void oh_recording_near(const struct oh_port *port, uint32_t track)
+{
+	const struct oh_pending *pending;
+	const char              *next;
+
+	if (port->recording == NULL)
+		return;
+	pending = &port->recording->pending[track];
+	if (pending->n == 0)
+		return;
+	next = (const char *)(port->core->blocks[pending->block] + pending->n);
+	for (size_t at = 0; at < NEAR_BYTES; at += CACHE_LINE)
+		__builtin_prefetch(next + at, 1);
+}
+
+static void drop(struct oh_port *port, size_t n)
+{
+	struct oh_recording *recording = port->recording;
+
+	port->core->counters.disk_drops++;
+	port->counters.record_dropped += n * 8000u / recording->rate_hz;
+	if (!recording->choking)
+		oh_event_media(port->core, port, OH_EVENT_RECORD_FAILED, port->clock, 0, 0, 0,
+		               "the disk is too slow for what is being recorded");
+	recording->choking = true;
 }
 
 static void push(struct oh_port *port, uint32_t track)
@@ -64,31 +153,21 @@ static void push(struct oh_port *port, uint32_t track)
 	struct oh_core      *core = port->core;
 	struct oh_recording *recording = port->recording;
 	struct oh_pending   *pending = &recording->pending[track];
-	struct oh_block     *block;
+	struct oh_errand    *errand;
 
 	if (pending->n == 0)
 		return;
-	block = oh_ring_claim(&core->disk);
-	if (block == NULL) {
-		core->counters.disk_drops++;
-		port->counters.record_dropped += pending->n * 8000u / recording->rate_hz;
-		if (!recording->choking)
-			oh_event_media(core, port, OH_EVENT_RECORD_FAILED, port->clock, 0, 0, 0,
-			               "the disk is too slow for what is being recorded");
-		recording->choking = true;
-		pending->n = 0;
-		return;
-	}
-	block->recording = recording;
-	block->close = false;
-	block->track = (uint8_t)track;
-	block->n = pending->n;
-	block->at = pending->at;
-	memcpy(block->pcm, pending->pcm, pending->n * sizeof(int16_t));
+	errand = oh_ring_claim(&core->disk);
+	assert(errand != NULL); /* ends of recordings leave room for all blocks */
+	*errand = (struct oh_errand){.recording = recording,
+	                             .at = pending->at,
+	                             .n = pending->n,
+	                             .block = pending->block,
+	                             .track = (uint8_t)track};
 	oh_ring_publish(&core->disk);
 	core->told_disk = true;
 	pending->n = 0;
-	if (recording->choking && oh_ring_used(&core->disk) < OH_DISK_RING / 2u) {
+	if (recording->choking && oh_ring_used(&core->disk) < core->block_count / 2u) {
 		recording->choking = false;
 		oh_event_media(core, port, OH_EVENT_RECORD_RESUMED, port->clock, 0, 0, 0, NULL);
 	}
@@ -110,19 +189,24 @@ static void gather(struct oh_port *port, uint32_t track, int64_t at, const int16
 	if (pending->n > 0 && pending->at + pending->n != (uint64_t)at)
 		push(port, track);
 	while (n > 0) {
-		size_t part = OH_BLOCK - pending->n;
+		size_t part = OH_BLOCK - ((uint64_t)at + BEFORE) % OH_BLOCK; /* to the end of a page of the file */
 
+		if (pending->n == 0) {
+			if (!take_block(port->core, &pending->block)) {
+				drop(port, n);
+				return;
+			}
+			pending->at = (uint64_t)at;
+		}
 		if (part > n)
 			part = n;
-		if (pending->n == 0)
-			pending->at = (uint64_t)at;
-		memcpy(pending->pcm + pending->n, pcm, part * sizeof(int16_t));
+		memcpy(port->core->blocks[pending->block] + pending->n, pcm, part * sizeof(int16_t));
 		pending->n += (uint32_t)part;
-		if (pending->n == OH_BLOCK)
-			push(port, track);
 		pcm += part;
 		at += (int64_t)part;
 		n -= part;
+		if (((uint64_t)at + BEFORE) % OH_BLOCK == 0)
+			push(port, track);
 	}
 }
 
@@ -181,7 +265,7 @@ void oh_recording_tick(struct oh_port *port)
 	for (uint32_t track = 0; track < 2; track++) {
 		struct oh_pending *pending = &port->recording->pending[track];
 
-		if (pending->n > 0 && track_clock(port) - (int64_t)pending->at >= (int64_t)OH_BLOCK)
+		if (pending->n > 0 && track_clock(port) - (int64_t)pending->at >= (int64_t)OH_BLOCK_WAIT)
 			push(port, track);
 	}
 }
@@ -204,17 +288,15 @@ void oh_recording_end(struct oh_port *port)
 bool oh_recording_flush_closing(struct oh_core *core)
 {
 	while (core->closing != NULL) {
-		struct oh_block *block = oh_ring_claim(&core->disk);
+		struct oh_errand *errand;
 
-		if (block == NULL)
+		if (oh_ring_used(&core->disk) >= core->block_count)
 			return false;
-		block->recording = core->closing;
-		block->close = true;
-		block->n = 0;
-		block->at = core->closing->end;
+		errand = oh_ring_claim(&core->disk);
+		*errand = (struct oh_errand){.recording = core->closing, .close = true, .at = core->closing->end};
 		core->closing = core->closing->next_closing;
 		oh_ring_publish(&core->disk); /* from here on the recording is the disk thread's */
-		core->told_disk = true;
+		core->told_end = true;
 	}
 	return true;
 }
@@ -265,55 +347,74 @@ static void finish(struct disk *disk, struct oh_recording *recording, uint64_t s
 	free(recording);
 }
 
-static void work(struct disk *disk, const struct oh_block *block)
+static void work(struct disk *disk, const struct oh_errand *errand)
 {
-	struct oh_recording *recording = block->recording;
+	struct oh_core      *core = disk->core;
+	struct oh_recording *recording = errand->recording;
+	uint32_t            *back;
 
 	if (!recording->listed) {
 		recording->listed = true;
 		recording->next = disk->recordings;
 		disk->recordings = recording;
 	}
-	if (block->close)
-		finish(disk, recording, block->at);
-	else
-		judge(disk->core, recording, block->track,
-		      oh_track_write(&recording->tracks[block->track], block->at, block->pcm, block->n, oh_now_ns()));
+	if (errand->close) {
+		finish(disk, recording, errand->at);
+		return;
+	}
+	judge(core, recording, errand->track,
+	      oh_track_write(&recording->tracks[errand->track], errand->at, core->blocks[errand->block], errand->n,
+	                     oh_now_ns()));
+	back = oh_ring_claim(&core->blocks_back);
+	assert(back != NULL); /* it has room for all there are */
+	*back = errand->block;
+	oh_ring_publish(&core->blocks_back);
 }
 
 static void refresh(struct disk *disk)
 {
+	int64_t now_ns = oh_now_ns();
+
 	for (struct oh_recording *recording = disk->recordings; recording != NULL; recording = recording->next) {
 		for (uint32_t track = 0; track < 2; track++)
-			(void)oh_track_refresh(&recording->tracks[track], oh_now_ns());
+			(void)oh_track_refresh(&recording->tracks[track], now_ns);
 	}
+}
+
+/* Until there is something to do. Where calls are being recorded there is something every moment, and soon enough is
+ * late enough: each time it wakes costs more than what it does. */
+static void rest(struct disk *disk)
+{
+	struct oh_core *core = disk->core;
+	struct pollfd   wait = {.fd = core->disk_fd, .events = POLLIN};
+	bool            recording = disk->recordings != NULL;
+	uint64_t        count;
+
+	atomic_store(&core->disk_until, recording ? OH_DISK_BATCH : 1u);
+	/* Look once more: what came before that stood woke nobody. */
+	if (oh_ring_peek(&core->disk) == NULL && poll(&wait, 1, recording ? OH_DISK_DOZE_MS : 500) > 0 &&
+	    read(core->disk_fd, &count, sizeof(count)) < 0)
+		count = 0;
+	atomic_store(&core->disk_until, 0);
 }
 
 void *oh_disk_main(void *arg)
 {
 	struct oh_core *core = arg;
 	struct disk     disk = {.core = core};
-	struct pollfd   wait = {.fd = core->disk_fd, .events = POLLIN};
 	int64_t         refreshed_ns = oh_now_ns();
 
 	(void)prctl(PR_SET_NAME, "oh-disk");
 	for (;;) {
-		struct oh_block *block = oh_ring_peek(&core->disk);
-		uint64_t         count;
+		struct oh_errand *errand = oh_ring_peek(&core->disk);
 
-		if (block != NULL) {
-			work(&disk, block);
+		if (errand != NULL) {
+			work(&disk, errand);
 			oh_ring_release(&core->disk);
 		} else if (atomic_load(&core->disk_stop)) {
 			break;
 		} else {
-			atomic_store(&core->disk_idle, true);
-			/* Look once more: what came before the flag stood woke nobody. */
-			if (oh_ring_peek(&core->disk) == NULL)
-				(void)poll(&wait, 1, 500);
-			atomic_store(&core->disk_idle, false);
-			if (read(core->disk_fd, &count, sizeof(count)) < 0)
-				count = 0;
+			rest(&disk);
 		}
 		if (oh_now_ns() - refreshed_ns >= OH_TRACK_REFRESH_NS / 2) {
 			refresh(&disk);

@@ -2,15 +2,17 @@
  * engine.h - what the engine's files know of each other. Private: users include oh_core.h.
  *
  * Threads: everything in a port belongs to the media thread; a recording has a half for the media thread and a half
- * for the disk thread; other threads speak to the media thread in commands (verbs.c). Nothing on the way of a packet
+ * for the disk thread; other threads speak to the media thread in commands (command.h). Nothing on the way of a packet
  * allocates, locks or waits.
+ *
+ * Here are the core, its ports and their recordings. What a port is made of and can be read alone has a header of its own:
+ * voice.h (its slot), prompt.h, quality.h, seat.h (rooms).
  */
 #ifndef OH_ENGINE_H
 #define OH_ENGINE_H
 
 #include <netinet/in.h>
 #include <pthread.h>
-#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -34,23 +36,27 @@
 #include "oh_srtp.h"
 #include "oh_track.h"
 #include "oh_voip.h"
+#include "prompt.h"
+#include "quality.h"
+#include "voice.h"
 
 #define OH_SLOT_NS        500000ll                  /* the wheel's grain: ports' send times are spread by half a millisecond */
 #define OH_SLOT_SAMPLES   4u                        /* the same in samples */
 #define OH_WHEEL          256u                      /* slots of the wheel; more than the longest tick */
 #define OH_PHASES         40u                       /* slots in 20 ms */
-#define OH_PHASE_PORTS    16u                       /* ports that share a phase before the next one is begun */
+#define OH_PHASE_PORTS    4u                        /* ports that share a phase before the next one is begun: in Opus as
+                                                     * many as fit it */
 #define OH_LATE_NS        60000000ll                /* a tick this late sends nothing */
 #define OH_JUMP_SLOTS     1280u                     /* time lost is skipped in steps of this: 640 ms */
 #define OH_JUMP_SAMPLES   5120                      /* the same in samples */
 #define OH_FRAME          960u                      /* longest packet sent, samples: 60 ms at 16 kHz */
-#define OH_FADE           80u                       /* a cut fades over 5 ms at 16 kHz */
-#define OH_PROMPT_FADE    40u                       /* and 5 ms at 8 kHz */
-#define OH_STARVE_LIMIT   16000u                    /* 1 s at 16 kHz: an utterance that starves for longer is over */
-#define OH_ASIDE          4096u                     /* samples; a power of two: of what a slot hears besides its line */
 #define OH_FADE_IN_MS     5u                        /* of the first packet in a codec of another rate */
-#define OH_BLOCK          800u                      /* samples of a track handed to the disk at a time: 100 or 50 ms */
-#define OH_DISK_RING      16384u                    /* blocks, 27 MB: 800 ms of a thousand recordings at 8 kHz */
+#define OH_BLOCK          4096u                     /* samples of a track written at a time, whole pages: 512 or 256 ms */
+#define OH_BLOCK_WAIT     (OH_BLOCK + OH_BLOCK / 4u) /* samples that pass before one is written that nobody fills */
+#define OH_BLOCKS         16384u                    /* 134 MB at most, none touched without need: two a recording, and
+                                                     * what waits for the disk: 3.6 s of a thousand at 8 kHz */
+#define OH_DISK_BATCH     64u                       /* blocks that wake the disk thread while it dozes ... */
+#define OH_DISK_DOZE_MS   50                        /* ... which is no longer than this */
 #define OH_EVENT_RING     4096u                     /* events */
 #define OH_DATAGRAM_RING  1024u                     /* datagrams handed up, 1.6 MB */
 #define OH_POSTS          1024u                     /* datagrams that wait to be posted */
@@ -63,7 +69,6 @@
 #define OH_ANCHOR_SLACK   960                       /* 60 ms at 16 kHz: a track's mapping may be off by this */
 #define OH_ANCHOR_PACKETS 50u                       /* packets over which the least delay is taken */
 #define OH_RTCP_NS        5000000000ll              /* between reports, give or take half of it (RFC 3550 6.2) */
-#define OH_QUALITY_NS     (OH_QUALITY_MS * 1000000ll)
 #define OH_DATAGRAM       (OH_RTP_MAX + 4u)         /* so that too long ones are seen to be */
 #define OH_PT_COMFORT     13u                       /* RFC 3551, RFC 3389 */
 #define OH_CNAME          24u
@@ -75,49 +80,19 @@
 #define OH_RTCP_LEAST_NS  20000000ll                /* more than 50 RTCP packets a second are dropped unread ... */
 #define OH_RTCP_BURST_NS  2000000000ll              /* ... beyond 100 at once */
 
+struct oh_codecs;
+struct oh_command;
 struct oh_core;
 struct oh_port;
-
-/* --- commands: verbs.c makes them, command.c carries them */
-
-struct oh_command;
-
-typedef int oh_command_run(struct oh_core *core, struct oh_command *command); /* on the media thread */
-
-struct oh_command {
-	struct oh_command *next;                                  /* older one in the stack */
-	oh_command_run    *run;
-	sem_t              answered;
-	_Atomic int        state;                                 /* enum in command.c: who may run and who frees it */
-	int                result;                                /* 0 or a negative errno */
-	uint32_t           port;                                  /* the port it is about */
-	uint32_t           a, b;                                  /* arguments, and numbers answered */
-	uint64_t           wide;                                  /* likewise */
-	void              *thing;                                 /* a port, prompt, recording, segment to hand over: the core's
-	                                                           * where the answer is 0, else still the asker's */
-	union {
-		struct oh_remote        remote;
-		struct oh_port_counters port_counters;
-		struct oh_core_counters core_counters;
-		char                    keys[OH_DIGITS_MAX + 1u];
-		struct oh_datagram      datagram;
-	} of;
-};
-
-/* What a port codes and decodes by, as it is handed over: made in the asking thread, and what was there before is given
- * back to that thread to be freed. */
-struct oh_codecs {
-	struct oh_encoder  encoder;
-	struct oh_decoder  decoder;
-	struct oh_playout *playout; /* NULL, until it is known that the port is in a room */
-};
+struct oh_room_entry;
+struct oh_seat;
 
 /* --- recordings: disk.c */
 
 struct oh_pending {               /* a run of samples that is being gathered for the disk */
 	uint64_t at;              /* place of the first on the track */
 	uint32_t n;
-	int16_t  pcm[OH_BLOCK];
+	uint32_t block;           /* where they lie, if there are any */
 };
 
 struct oh_recoded {               /* sound of another rate on its way to a track */
@@ -127,101 +102,34 @@ struct oh_recoded {               /* sound of another rate on its way to a track
 };
 
 struct oh_recording {
-	/* media thread */
-	struct oh_recoded     recoded[2];
+	/* both, never changed */
+	uint32_t              port;
+	uint32_t              rate_hz;    /* of both tracks */
+	int64_t               opened_ns;
+	/* media thread; what every packet needs lies within 64 bytes */
 	struct oh_pending     pending[2]; /* caller, agent */
 	bool                  paused;
-	bool                  choking;    /* the ring is full, and that has been reported */
+	bool                  choking;    /* no block was left, and that has been reported */
 	struct oh_recording  *next_closing;
 	uint64_t              end;        /* media clock at the end, in samples of the tracks */
+	struct oh_recoded     recoded[2];
 	/* disk thread */
 	struct oh_track       tracks[2];
 	bool                  failing[2]; /* a track's last write failed; reported with the first of the two */
 	bool                  listed;
 	struct oh_recording  *next;
-	/* both, never changed */
-	uint32_t              port;
-	uint32_t              rate_hz;    /* of both tracks */
-	int64_t               opened_ns;
 };
 
-struct oh_block {                     /* media thread to disk thread */
+struct oh_errand {                    /* media thread to disk thread */
 	struct oh_recording *recording;
-	bool                 close;   /* no samples: finish both tracks, `at` samples long */
-	uint8_t              track;   /* 0: caller, 1: agent */
+	uint64_t             at;      /* place of the first sample on the track */
 	uint32_t             n;
-	uint64_t             at;
-	int16_t              pcm[OH_BLOCK];
-};
-
-/* --- prompts: prompt.c */
-
-struct oh_prompt {
-	struct oh_prompt *next;
-	uint32_t          number;
-	uint32_t          users;   /* ports that play it */
-	bool              dropped; /* forgotten when the last of them is done */
-	size_t            n;       /* samples at 8 kHz; twice as many at 16 */
-	int16_t          *wide;    /* at 16 kHz; behind `pcm` in the same block */
-	int16_t           pcm[];   /* at 8 kHz */
+	uint32_t             block;   /* where they lie; afterwards it may be filled again */
+	uint8_t              track;   /* 0: caller, 1: agent */
+	bool                 close;   /* no samples: finish both tracks, `at` samples long */
 };
 
 /* --- ports */
-
-struct oh_voice {                        /* a port's end of a slot: slots.c */
-	struct oh_slot_row *row;         /* NULL: not bound */
-	uint32_t           *holder;      /* where the segment keeps who is bound to that row */
-	uint32_t            epoch;
-	uint64_t            heard, concealed, missing;          /* our own cursors; the row's are copies */
-	uint64_t            taken, played, starved, cut_done;
-	uint64_t            gap;         /* silence sent since the last sample of an utterance that goes on */
-	int16_t             tail[OH_FADE]; /* what still leaves of something cut */
-	uint32_t            tail_n;
-	bool                talking;     /* between talk began and talk ended */
-	uint32_t            rate_hz;     /* of what was last heard, 0: nothing yet */
-	uint32_t            spare;       /* samples at 16 kHz that are in the ring already and come once more */
-	struct oh_up        up;
-};
-
-struct oh_seat {                         /* a port's place in a room: seat.c */
-	struct oh_room_entry *entry;
-	struct oh_playout    *playout;   /* what its line says, in time */
-	enum oh_codec         codec;     /* of that */
-	bool                  known_ssrc;
-	uint32_t              ssrc;      /* of its newest packet */
-	uint32_t              line;      /* its line's number as a voice of the room */
-	bool                  has_slot;  /* its slot is a voice too: */
-	uint32_t              slot;
-	enum oh_heard_by      heard;     /* who hears its line */
-	uint32_t              target;    /* the port that alone does */
-	struct oh_up          line_up;   /* its line, where the room is wider */
-	struct oh_down        slot_down; /* its slot, where the room is narrower */
-	struct oh_down        mix_down;  /* the mix, where the room is wider than what it says */
-	struct oh_up          aside_up;  /* the mix for its slot, where the room is narrower */
-	int16_t               aside[OH_ASIDE]; /* what its slot hears besides its line, at 16 kHz */
-	uint64_t              aside_written, aside_read;
-	bool                  aside_on;  /* it does not run dry */
-};
-
-struct oh_room_entry {                   /* a room and who is in it */
-	struct oh_room_entry *next;
-	struct oh_room       *room;
-	uint32_t              number;
-	bool                  fleeting;  /* a bridge: ends with the first that leaves */
-	int64_t               now_ns;    /* of the one who asks for sound */
-	uint32_t              count;
-	struct oh_port       *ports[OH_ROOM_VOICES];
-};
-
-struct oh_playing {                      /* a prompt being played: prompt.c */
-	struct oh_prompt *prompt;        /* NULL: none */
-	size_t            at;            /* next sample of it, at 8 kHz */
-	uint64_t          played;        /* samples at 8 kHz */
-	uint32_t          number;        /* of this playing */
-	bool              loop;
-	int16_t           tail[2u * OH_PROMPT_FADE]; /* what still leaves of a prompt that was cut, at the port's rate */
-	uint32_t          tail_n;
-};
 
 struct oh_anchor {                       /* the stream's timeline on the media clock, all at 16 kHz: hear.c */
 	int64_t  at;                     /* media clock of the stream's sample 0 */
@@ -230,23 +138,11 @@ struct oh_anchor {                       /* the stream's timeline on the media c
 	bool     set;
 };
 
-struct oh_seen {                         /* how well the call is heard: quality.c */
-	struct oh_voip    voip;          /* bursts and gaps of what comes */
-	int64_t           due_ns;        /* when that is told next, */
-	int64_t           since_ns;      /* and of what time on */
-	uint32_t          timestamp;     /* of the last packet, */
-	uint16_t          seq;           /* its number, */
-	uint32_t          packet_ticks;  /* and the length of packets, RTP ticks */
-	bool              left;          /* the source said goodbye, and has not spoken since */
-	uint32_t          reports;       /* blocks about us since the last time it was told, */
-	double            reported_lost; /* the sum of their fractions lost, */
-	uint32_t          reported_jitter; /* the last one's jitter, */
-	uint64_t          told_out;      /* and packets_out by then */
-	struct oh_xr_voip said;          /* the far end's own metrics, where there were any */
-	bool              said_any;
-	int64_t           reference_ns;  /* when a receiver reference time came that is still to be answered; 0: none is */
-	uint32_t          reference_mid; /* the middle of it, */
-	uint32_t          reference_ssrc; /* and whose */
+struct oh_recode {                       /* what it hears changes its codec: recode.c */
+	bool               pending;      /* agreed, and the first packet of the new payload type is still to come */
+	uint8_t            pt;           /* payload type of what it decodes now */
+	struct oh_decoder  decoder;      /* pending: of the new codec; else what is left of the one before */
+	struct oh_playout *playout;      /* likewise, where it is in a room */
 };
 
 struct oh_port {
@@ -274,10 +170,7 @@ struct oh_port {
 	bool                     quiet;          /* the last was comfort noise */
 
 	struct oh_listen         listen;
-	uint8_t                  hears_pt;       /* payload type of what it decodes */
-	bool                     recodes;        /* from the first packet of the new payload type on it decodes by `coming` */
-	struct oh_decoder        coming;         /* or, afterwards, what it decoded by before */
-	struct oh_playout       *coming_playout; /* likewise, of its seat */
+	struct oh_recode         recode;         /* from one codec to another */
 	struct oh_digits_in      digits_in;
 	uint32_t                 digits_ssrc;    /* whose presses it knows; seldom another than the voice's */
 	int64_t                  packet_free_ns; /* flood(): what is spent of the packets ... */
@@ -285,6 +178,7 @@ struct oh_port {
 	struct oh_anchor         anchor;
 	int64_t                  now_ns;         /* of the packet or tick being worked on */
 
+	struct oh_recording     *recording;      /* NULL: none; beside the voice's row, which is looked at before it too */
 	struct oh_voice          voice;
 	struct oh_seat          *seat;           /* NULL: in no room */
 	struct oh_playing        playing;
@@ -322,7 +216,6 @@ struct oh_port {
 	uint64_t                 payload_out;    /* bytes with this SSRC, for the SR */
 	uint64_t                 renamed_out;    /* packets_out when the SSRC was chosen */
 
-	struct oh_recording     *recording;
 	struct oh_port_counters  counters;
 };
 
@@ -337,13 +230,6 @@ struct oh_pacing { /* histogram of how late packets left: 16 steps an octave of 
 	int64_t  max_ns;
 };
 
-struct oh_segment {
-	struct oh_slots_header *header;
-	size_t                  size;
-	uint32_t                slots;
-	uint32_t               *holders; /* number of the port bound to each slot, 0: none. Ours: `live` is in a worker's reach */
-};
-
 struct oh_core {
 	in_addr_t                     ip; /* network byte order */
 	uint16_t                      port_low, port_high;
@@ -353,9 +239,13 @@ struct oh_core {
 	bool                          media_runs, disk_runs;
 	_Atomic bool                  stop;      /* media thread: end */
 	_Atomic bool                  disk_stop; /* disk thread: end when the ring is empty */
-	_Atomic bool                  disk_idle; /* it sleeps: wake it through disk_fd */
+	_Atomic uint32_t              disk_until; /* errands for which it wants to be woken through disk_fd; 0: it is awake */
 	_Atomic(struct oh_command *)  commands;  /* newest first */
-	struct oh_ring                media_events, disk_events, disk, datagrams_up;
+	struct oh_ring                media_events, disk_events, datagrams_up;
+	struct oh_ring                disk;      /* errands for the disk thread, */
+	struct oh_ring                blocks_back; /* numbers of blocks that are written */
+	int16_t                     (*blocks)[OH_BLOCK];
+	uint32_t                      block_count;
 	_Atomic uint32_t              posts;     /* that wait */
 	_Atomic uint64_t              events_dropped;
 
@@ -377,10 +267,12 @@ struct oh_core {
 	_Atomic(struct oh_prompt *)   spent;     /* prompts for the disk thread to free */
 	struct oh_segment             segments[OH_MAX_SEGMENTS];
 	uint32_t                      segment_count;
+	uint32_t                      fresh_blocks; /* so many were ever used */
 	struct oh_recording          *closing;   /* whose end has not found room in the disk ring */
 	struct oh_core_counters       counters;
 	struct oh_pacing              pacing;
 	bool                          told_events, told_disk; /* something was put there since they were woken */
+	bool                          told_end;  /* likewise, to the disk: the end of a recording */
 	uint64_t                      random;    /* state of oh_random */
 	_Alignas(8) uint8_t           datagram[OH_DATAGRAM]; /* the one being looked at */
 };
@@ -428,7 +320,6 @@ void oh_port_free(struct oh_port *port);
 int  oh_port_join(struct oh_core *core, struct oh_port *port);
 void oh_port_leave(struct oh_core *core, struct oh_port *port);
 void oh_port_point(struct oh_port *port, const struct oh_remote *remote, struct oh_codecs *codecs);
-void oh_port_recode(struct oh_port *port); /* the first packet of the new payload type is here */
 void oh_port_lost(struct oh_port *port, double share); /* of what we sent, by the far end's report */
 void oh_port_tick(struct oh_port *port, int64_t due_ns);
 void oh_port_report(struct oh_port *port, bool bye); /* RTCP */
@@ -447,6 +338,19 @@ static inline bool oh_port_muxed(const struct oh_port *port)
 	return port->remote.rtcp_mux || port->ice;
 }
 
+/* recode.c */
+/* Signalling spoke, and `remote` has what it said: hear this decoder's codec, in a room through this playout buffer, from
+ * the first packet of that payload type on. What is left over goes back in `codecs`. */
+void oh_recode_agree(struct oh_port *port, struct oh_codecs *codecs);
+void oh_recode_now(struct oh_port *port); /* from here on; also where nothing is pending */
+void oh_recode_free(struct oh_port *port);
+
+/* A packet of this payload type is of the codec that is about to go. */
+static inline bool oh_recode_still(const struct oh_port *port, uint8_t pt)
+{
+	return port->recode.pending && pt == port->recode.pt;
+}
+
 /* secure.c */
 int oh_port_seal(struct oh_port *port, uint8_t *data, size_t len, size_t cap, bool rtcp);
 int oh_port_unseal(struct oh_port *port, uint8_t *data, size_t len, bool rtcp);
@@ -459,15 +363,6 @@ void oh_receive(struct oh_port *port, bool rtcp);
 void oh_receive_near(const struct oh_port *port);
 void oh_digit_heard(struct oh_port *port, const struct oh_digit *digit);
 
-/* quality.c */
-void oh_quality_heard(struct oh_port *port, const struct oh_rtp *rtp, bool late); /* a packet that counts */
-uint64_t oh_quality_late(const struct oh_port *port); /* packets that came too late for whoever listens */
-void oh_quality_told(struct oh_port *port, const struct oh_rtcp *rtcp);           /* the far end reported */
-void oh_quality_begin(struct oh_port *port); /* signalling spoke for the first time */
-void oh_quality_tick(struct oh_port *port);
-void oh_quality_whole(const struct oh_port *port, struct oh_quality_side *side);  /* what was heard since it opened */
-void oh_quality_report(struct oh_port *port, uint64_t ntp, bool sender, struct oh_xr *xr); /* what our report adds */
-
 /* hear.c */
 void oh_hear_frame(void *port, const struct oh_listen_frame *frame);
 void oh_hear_tick(struct oh_port *port, uint32_t samples);
@@ -476,47 +371,6 @@ void oh_hear_tick(struct oh_port *port, uint32_t samples);
 void oh_play_packet(struct oh_port *port, int64_t due_ns);
 void oh_play_rate(struct oh_port *port, uint32_t before_hz); /* the encoder's rate was this, and is another one */
 
-/* rooms.c */
-void oh_port_leave_room(struct oh_port *port); /* also where it is in none */
-void oh_rooms_drop(struct oh_core *core);
-
-/* seat.c */
-int  oh_seat_make(struct oh_seat **seat, enum oh_codec codec, uint32_t seed); /* any thread */
-void oh_seat_free(struct oh_seat *seat);                                      /* of nobody; NULL is fine */
-int  oh_seat_take(struct oh_port *port, struct oh_room_entry *entry, struct oh_seat *seat); /* 0, or -ENOSPC */
-void oh_seat_leave(struct oh_port *port);
-void oh_seat_count(const struct oh_seat *seat, struct oh_port_counters *to); /* adds what its playout counted */
-void oh_seat_slot_came(struct oh_port *port); /* it was bound to a slot; in a room or not */
-void oh_seat_slot_goes(struct oh_port *port);
-void oh_seat_heard(struct oh_port *port, enum oh_heard_by heard, uint32_t target);
-void oh_seat_rate(struct oh_port *port); /* what it says has another rate from here on; in a room or not */
-/* What it hears is of another codec from here on, with a playout buffer for that; the one before. In a room. */
-struct oh_playout *oh_seat_recode(struct oh_port *port, struct oh_playout *playout, enum oh_codec codec);
-void oh_seat_put(struct oh_port *port, const struct oh_rtp *rtp, enum oh_listen_content content); /* in a room */
-bool oh_seat_hear(struct oh_port *port, int16_t *out, size_t n); /* what its far end hears; in a room; false: silence */
-void oh_seat_tick(struct oh_port *port, uint32_t samples);       /* gather what its slot hears besides */
-bool oh_seat_mix(struct oh_port *port, int16_t *wide, size_t n); /* and mix it in, at 16 kHz; true where there was any */
-
-/* prompt.c */
-int    oh_prompt_make(const int16_t *pcm, size_t samples, uint32_t rate_hz, struct oh_prompt **prompt);
-void   oh_prompt_forget(struct oh_core *core, uint32_t number);
-int    oh_prompt_start(struct oh_port *port, uint32_t number, bool loop, uint32_t *play);
-void   oh_prompt_cut(struct oh_port *port, int64_t clock);
-size_t oh_prompt_say(struct oh_port *port, int16_t *out, size_t n); /* at the port's rate; samples of sound, 0: none */
-void   oh_prompts_free(struct oh_core *core); /* disk thread: those that are spent */
-
-/* slots.c */
-int    oh_segment_map(int fd, struct oh_segment *segment);
-void   oh_segment_unmap(struct oh_segment *segment);
-int    oh_voice_bind(struct oh_port *port, uint32_t segment, uint32_t slot);
-void   oh_voice_leave(struct oh_port *port);
-void   oh_voice_hear(struct oh_port *port, const int16_t *pcm, size_t n, uint32_t rate_hz, enum oh_listen_kind kind);
-void   oh_voice_obey(struct oh_port *port, bool sending); /* carry out a cut the worker asked for */
-void   oh_voice_cut(struct oh_voice *voice, uint64_t before, bool sending);
-void   oh_voice_near(const struct oh_voice *voice); /* have the processor fetch what a tick will read */
-bool   oh_voice_ready(const struct oh_voice *voice); /* there is something to say, or an utterance to end */
-bool   oh_voice_say(struct oh_port *port, int16_t *out, size_t n); /* n samples at 16 kHz; false: all silence */
-
 /* disk.c */
 int  oh_recording_open(struct oh_recording **recording, const char *caller_path, const char *agent_path,
                        uint32_t rate_hz);
@@ -524,23 +378,13 @@ void oh_recording_abandon(struct oh_recording *recording); /* never begun */
 /* `at`: place of pcm[0] on the media clock, in samples at 16 kHz whatever the rate */
 void oh_recording_put(struct oh_port *port, uint32_t track, int64_t at, const int16_t *pcm, size_t n, uint32_t rate_hz);
 void oh_recording_tick(struct oh_port *port);
+void oh_recording_near(const struct oh_port *port, uint32_t track); /* have the processor fetch where the next goes */
 void oh_recording_end(struct oh_port *port);
 bool oh_recording_flush_closing(struct oh_core *core); /* true where none is left waiting */
-void oh_disk_wake(struct oh_core *core);
+int  oh_disk_init(struct oh_core *core, uint32_t blocks); /* its rings and blocks: 0 or a negative errno */
+void oh_disk_free(struct oh_core *core);
+void oh_disk_wake(struct oh_core *core, bool now); /* where it sleeps, or would not wake by itself soon enough */
 void *oh_disk_main(void *core);
 
-/* command.c */
-struct oh_command *oh_command_new(oh_command_run *run, uint32_t port); /* NULL: no memory */
-void oh_command_free(struct oh_command *command);
-/* Ask and wait. After 0 the command is still the caller's, to read the answer from and free; else it is gone. After
- * -ETIMEDOUT it may be carried out yet, but not where it has a `thing`: nothing is made that nobody knows of. */
-int  oh_command_ask(struct oh_core *core, struct oh_command *command);
-/* Ask for something that has no answer but done or refused; the command is gone. */
-int  oh_command_do(struct oh_core *core, struct oh_command *command);
-/* Ask and do not wait: it is carried out in its turn. The command is gone, and has no `thing`. */
-void oh_command_leave(struct oh_core *core, struct oh_command *command);
-struct oh_port *oh_command_port(struct oh_core *core, const struct oh_command *command); /* its clock read; or NULL */
-void oh_commands_run(struct oh_core *core);
-void oh_commands_refuse(struct oh_core *core);
 
 #endif

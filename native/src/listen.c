@@ -1,11 +1,11 @@
 /* listen.c - the listening path's buffer: what the header says, packet by packet and tick by tick. */
 #include "oh_listen.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
 #include "listening.h"
+#include "oh_amiss.h"
 
 enum {
 	AT_MOST_MS = 1000,             /* made up in one call */
@@ -38,13 +38,22 @@ static struct oh_listen_slot *first_waiting(struct oh_listen *listen)
 		if (slot->used && (!first || oh_seq_diff(slot->seq, first->seq) < 0))
 			first = slot;
 	}
-	assert(first);
+	if (OH_AMISS(first == NULL))
+		listen->waiting = 0;
 	return first;
+}
+
+/* How many wait is not known any more. */
+static void forget_waiting(struct oh_listen *listen)
+{
+	for (size_t i = 0; i < OH_LISTEN_SLOTS; i++)
+		listen->slots[i].used = false;
+	listen->waiting = 0;
 }
 
 static int64_t oldest_waiting_ns(const struct oh_listen *listen)
 {
-	int64_t oldest = INT64_MAX;
+	int64_t oldest = INT64_MAX - OH_LISTEN_WAIT_NS; /* never, and a wait later still a number */
 
 	if (listen->waiting == 0)
 		return oldest;
@@ -91,9 +100,13 @@ static void release_what_fits(struct oh_listen *listen)
 static void give_up_gap(struct oh_listen *listen, int64_t most)
 {
 	struct oh_listen_slot *slot = first_waiting(listen);
-	struct oh_listen_item            item = item_of(slot);
-	int64_t                ahead = oh_listen_ahead(listen, item.timestamp);
+	struct oh_listen_item  item;
+	int64_t                ahead;
 
+	if (slot == NULL)
+		return;
+	item = item_of(slot);
+	ahead = oh_listen_ahead(listen, item.timestamp);
 	if (item.content == OH_CARRIES_OTHER || ahead <= most) {
 		if (item.content != OH_CARRIES_OTHER && ahead > 0)
 			oh_listen_bridge(listen, &item, ahead);
@@ -110,7 +123,10 @@ static void store(struct oh_listen *listen, const struct oh_listen_item *item, i
 
 	while (free_slot < OH_LISTEN_SLOTS && listen->slots[free_slot].used)
 		free_slot++;
-	assert(free_slot < OH_LISTEN_SLOTS); /* one was made before */
+	if (OH_AMISS(free_slot == OH_LISTEN_SLOTS)) { /* one was made before */
+		forget_waiting(listen);
+		free_slot = 0;
+	}
 
 	struct oh_listen_slot *slot = &listen->slots[free_slot];
 
@@ -363,7 +379,7 @@ static bool is_new(struct oh_listen *listen, const struct oh_listen_item *item, 
 			set_base(listen, item, arrival_ns, false);
 		}
 	}
-	if (!oh_came_take(&listen->came, item->seq))
+	if (OH_AMISS(ahead <= -OH_CAME) || !oh_came_take(&listen->came, item->seq))
 		return false;
 	listen->counters.reordered += ahead < 0;
 	return true;

@@ -1,7 +1,7 @@
 /* listening.c - sound out of the listening path's buffer: what was said, and what is made up where that is missing. */
 #include "listening.h"
 
-#include <assert.h>
+#include "oh_amiss.h"
 
 enum {
 	QUIET_COMFORT_MS = 10 * 1000, /* after a comfort noise packet, silence without further packets ... */
@@ -24,7 +24,8 @@ static void emit(struct oh_listen *listen, enum oh_listen_kind kind, const int16
 		.restarted = listen->restarted && kind != OH_LATE,
 	};
 
-	assert(n > 0 && n <= OH_LISTEN_MAX_SAMPLES);
+	if (OH_AMISS(n == 0 || n > OH_LISTEN_MAX_SAMPLES))
+		return;
 	if (kind != OH_LATE)
 		listen->restarted = false;
 	listen->out(listen->out_arg, &frame);
@@ -133,7 +134,7 @@ static void release_audio(struct oh_listen *listen, const struct oh_listen_item 
 			return;
 		}
 	}
-	assert(late > 0 || ahead == 0);
+	(void)OH_AMISS(late == 0 && ahead != 0);
 	release_sound(listen, listen->pcm + late, (size_t)n - late);
 	if (oh_codec_falls_silent(decoder->codec, item->len))
 		listen->quiet = QUIET_TOLD_MS * (uint32_t)listen->per_ms;

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "engine.h"
+#include "seat.h"
 
 /* --- the slot */
 

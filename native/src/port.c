@@ -11,7 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "command.h"
 #include "engine.h"
+#include "seat.h"
 
 #define DSCP_EF (46 << 2) /* RFC 3246: expedited forwarding, for voice */
 
@@ -108,9 +110,8 @@ void oh_port_free(struct oh_port *port)
 		(void)epoll_ctl(port->core->epoll_fd, EPOLL_CTL_DEL, fds[i], NULL);
 		(void)close(fds[i]);
 	}
-	oh_playout_close(port->coming_playout);
 	oh_listen_close(&port->listen);
-	oh_decoder_close(&port->coming);
+	oh_recode_free(port);
 	oh_encoder_close(&port->encoder);
 	oh_srtp_close(port->srtp);
 	free(port);
@@ -166,8 +167,7 @@ static void report_later(struct oh_port *port, int64_t interval_ns)
 	port->report_ns = port->now_ns + interval_ns / 2 + interval_ns / 1000000 * (oh_random(port->core) % 1000000u);
 }
 
-/* --- codecs: what is no longer needed goes back in `codecs`, for nothing is freed here */
-
+/* What is no longer needed goes back in `codecs`, for nothing is freed here. */
 static void swap_encoder(struct oh_port *port, struct oh_codecs *codecs)
 {
 	struct oh_encoder old = port->encoder;
@@ -182,48 +182,6 @@ static void swap_encoder(struct oh_port *port, struct oh_codecs *codecs)
 		return;
 	oh_play_rate(port, oh_codec_rate_hz(old.codec));
 	port->ts_base += (uint32_t)port->clock * (ticks - oh_port_ticks(port)); /* timestamps go on from where they were */
-}
-
-/* A decoder gives way to the new one at once where nothing was heard yet or nothing tells the two apart; else when the
- * first packet of the new payload type comes. */
-static void swap_decoder(struct oh_port *port, struct oh_codecs *codecs)
-{
-	struct oh_decoder old = port->coming;
-	uint8_t           pt = port->remote.audio_pt;
-
-	port->recodes = false;
-	if (port->listen.decoder.codec == codecs->decoder.codec) {
-		port->hears_pt = pt;
-		return;
-	}
-	port->coming = codecs->decoder;
-	codecs->decoder = old;
-	if (port->seat != NULL) {
-		struct oh_playout *old_playout = port->coming_playout;
-
-		port->coming_playout = codecs->playout;
-		codecs->playout = old_playout;
-	}
-	port->recodes = true;
-	if (!port->started || pt == port->hears_pt)
-		oh_port_recode(port);
-}
-
-void oh_port_recode(struct oh_port *port)
-{
-	uint32_t before_hz = oh_codec_clock_hz(port->listen.decoder.codec), clock_hz;
-
-	oh_listen_codec(&port->listen, &port->coming);
-	if (port->seat != NULL && port->coming_playout != NULL)
-		port->coming_playout = oh_seat_recode(port, port->coming_playout, port->listen.decoder.codec);
-	port->recodes = false;
-	port->hears_pt = port->remote.audio_pt;
-	clock_hz = oh_codec_clock_hz(port->listen.decoder.codec);
-	if (clock_hz == before_hz)
-		return;
-	/* Jitter is kept, in the new clock's ticks; what was in transit by the old one says nothing. */
-	port->source.jitter_16 = (uint32_t)((uint64_t)port->source.jitter_16 * clock_hz / before_hz);
-	port->source.timed = false;
 }
 
 void oh_port_lost(struct oh_port *port, double share)
@@ -295,7 +253,7 @@ void oh_port_point(struct oh_port *port, const struct oh_remote *remote, struct 
 		oh_digits_in_init(&port->digits_in, remote->digits_rate_hz);
 	}
 	swap_encoder(port, codecs);
-	swap_decoder(port, codecs);
+	oh_recode_agree(port, codecs);
 	port->heard_ns = port->now_ns; /* patience begins anew */
 }
 
@@ -357,6 +315,7 @@ void oh_port_tick(struct oh_port *port, int64_t due_ns)
 	bool            sending = oh_port_sends(port);
 	struct oh_digit digit;
 
+	oh_recording_near(port, 1);
 	port->now_ns = oh_now_ns();
 	if (sending && !port->sent) {
 		port->paused_sending = true;

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "engine.h"
+#include "seat.h"
 
 #define LISTEN_WAITS_MS ((double)OH_LISTEN_WAIT_NS / 1e6)
 #define LONGEST_MS      120u /* of one packet; what lies further apart is no packet's length */

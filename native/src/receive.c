@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "engine.h"
+#include "seat.h"
 
 static void moved(struct oh_port *port, const struct sockaddr_in *from, const struct oh_rtp *rtp)
 {
@@ -150,7 +151,7 @@ static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, bo
 		port->counters.wrong_source++;
 		return;
 	}
-	if (rtp.payload_type == port->remote.audio_pt || (port->recodes && rtp.payload_type == port->hears_pt))
+	if (rtp.payload_type == port->remote.audio_pt || oh_recode_still(port, rtp.payload_type))
 		packet.content = OH_CARRIES_AUDIO;
 	else if ((int16_t)rtp.payload_type == port->remote.digits_pt)
 		packet.content = OH_CARRIES_OTHER;
@@ -187,8 +188,8 @@ static void receive_rtp(struct oh_port *port, const struct sockaddr_in *from, bo
 	port->counters.bytes_in += len;
 	port->core->counters.packets_in++;
 	port->heard_ns = port->now_ns;
-	if (port->recodes && packet.content == OH_CARRIES_AUDIO && rtp.payload_type != port->hears_pt)
-		oh_port_recode(port);
+	if (port->recode.pending && packet.content == OH_CARRIES_AUDIO && !oh_recode_still(port, rtp.payload_type))
+		oh_recode_now(port);
 	port->quiet = packet.content == OH_CARRIES_COMFORT ||
 	              (packet.content == OH_CARRIES_AUDIO &&
 	               oh_codec_falls_silent(port->listen.decoder.codec, rtp.payload_len));
@@ -238,6 +239,7 @@ void oh_receive_near(const struct oh_port *port)
 	const struct oh_voice *voice = &port->voice;
 	const char            *history = (const char *)port->listen.conceal.history;
 
+	__builtin_prefetch(port->recording);
 	__builtin_prefetch(&port->remote, 1);
 	__builtin_prefetch(&port->latch, 1);
 	__builtin_prefetch(&port->packet_free_ns, 1);
@@ -281,8 +283,10 @@ void oh_receive(struct oh_port *port, bool rtcp)
 	        .msg_control = control.space,
 	        .msg_controllen = sizeof(control.space),
 	};
-	ssize_t len = recvmsg(rtcp ? port->rtcp_fd : port->rtp_fd, &message, MSG_DONTWAIT);
+	ssize_t len;
 
+	oh_recording_near(port, 0);
+	len = recvmsg(rtcp ? port->rtcp_fd : port->rtp_fd, &message, MSG_DONTWAIT);
 	if (len < 0)
 		return;
 	port->now_ns = oh_now_ns();

@@ -1,10 +1,11 @@
 /* room.c - voices in one room: each one's newest samples in a ring, and for each listener a place in every ring it hears. */
 #include "oh_room.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "oh_amiss.h"
 
 enum {
 	RING = 4096,     /* samples kept of a voice: 256 ms at 16 kHz; a power of two */
@@ -104,13 +105,13 @@ int oh_room_enter(struct oh_room *room, oh_room_speak *speak, void *arg)
 	return -ENOSPC;
 }
 
-bool oh_room_full(const struct oh_room *room)
+uint32_t oh_room_places(const struct oh_room *room)
 {
-	uint32_t i = 0;
+	uint32_t free = 0;
 
-	while (i < OH_ROOM_VOICES && room->voices[i].here)
-		i++;
-	return i == OH_ROOM_VOICES;
+	for (uint32_t i = 0; i < OH_ROOM_VOICES; i++)
+		free += room->voices[i].here ? 0u : 1u;
+	return free;
 }
 
 /* Have a voice say what is needed to give `until` samples in all. */
@@ -160,7 +161,8 @@ void oh_room_let_hear(struct oh_room *room, uint32_t listener, uint32_t speaker,
 	struct voice *hears = &room->voices[listener], *says = &room->voices[speaker];
 	struct ear   *ear = &hears->ears[speaker];
 
-	assert(hears->here && says->here);
+	if (OH_AMISS(!hears->here || !says->here))
+		return;
 	if (listener == speaker || says->speak == NULL || ear->on == on)
 		return;
 	if (!on)
@@ -170,7 +172,8 @@ void oh_room_let_hear(struct oh_room *room, uint32_t listener, uint32_t speaker,
 
 void oh_room_go(struct oh_room *room, uint32_t voice)
 {
-	assert(room->voices[voice].here);
+	if (OH_AMISS(!room->voices[voice].here))
+		return;
 	for (uint32_t i = 0; i < OH_ROOM_VOICES; i++) {
 		if (room->voices[i].here)
 			oh_room_let_hear(room, i, voice, false);
@@ -223,7 +226,10 @@ bool oh_room_hear(struct oh_room *room, uint32_t listener, int16_t *out, size_t 
 	int32_t       sum[OH_ROOM_SAMPLES];
 	bool          any = false;
 
-	assert(hears->here && n > 0 && n <= OH_ROOM_SAMPLES);
+	if (OH_AMISS(!hears->here || n > OH_ROOM_SAMPLES)) {
+		memset(out, 0, n * sizeof(*out));
+		return false;
+	}
 	memset(sum, 0, n * sizeof(*sum));
 	for (uint32_t i = 0; i < OH_ROOM_VOICES; i++) {
 		struct ear *ear = &hears->ears[i];

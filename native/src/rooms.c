@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "command.h"
 #include "engine.h"
+#include "seat.h"
 
 #define CODEC_TRIES 4 /* a port's codec may change between the question which it is and the seat made for it */
 
@@ -82,8 +84,7 @@ static int run_codec(struct oh_core *core, struct oh_command *command)
 
 	if (port == NULL)
 		return -ENOENT;
-	if (port->recodes) /* who sits down does so with the codec that is agreed */
-		oh_port_recode(port);
+	oh_recode_now(port); /* who sits down does so with the codec that is agreed */
 	command->a = (uint32_t)port->listen.decoder.codec;
 	return 0;
 }
@@ -91,7 +92,7 @@ static int run_codec(struct oh_core *core, struct oh_command *command)
 /* Is the seat for what the port hears, and goes on hearing? */
 static bool fits(const struct oh_port *port, const struct oh_seat *seat)
 {
-	return !port->recodes && seat->codec == port->listen.decoder.codec;
+	return !port->recode.pending && seat->codec == port->listen.decoder.codec;
 }
 
 /* Sit down in a room, once it is sure that the seat fits and that there is room for it. */
@@ -101,7 +102,7 @@ static int sit(struct oh_port *port, struct oh_room_entry *entry, struct oh_seat
 		return -EAGAIN;
 	if (port->seat != NULL && port->seat->entry == entry)
 		return -EALREADY;
-	if (oh_room_full(entry->room))
+	if (oh_room_places(entry->room) < 1u + (port->voice.row != NULL ? 1u : 0u)) /* its agent needs a place as well */
 		return -ENOSPC;
 	oh_port_leave_room(port);
 	return oh_seat_take(port, entry, seat);
@@ -116,7 +117,7 @@ static int run_enter(struct oh_core *core, struct oh_command *command)
 	if (port == NULL || entry == NULL)
 		return -ENOENT;
 	error = sit(port, entry, command->thing);
-	if (error == 0)
+	if (error == 0 || error == -EALREADY)
 		oh_seat_heard(port, (enum oh_heard_by)command->b, (uint32_t)command->wide);
 	return error;
 }
@@ -163,7 +164,7 @@ static int run_bridge(struct oh_core *core, struct oh_command *command)
 	oh_port_leave_room(other);
 	pair->entry->fleeting = true;
 	add(core, pair->entry);
-	(void)oh_seat_take(port, pair->entry, pair->seats[0]); /* an empty room has place for two */
+	(void)oh_seat_take(port, pair->entry, pair->seats[0]); /* an empty room has places for two, and their agents */
 	(void)oh_seat_take(other, pair->entry, pair->seats[1]);
 	return 0;
 }
@@ -250,7 +251,7 @@ int oh_port_enter(struct oh_core *core, uint32_t port, uint32_t room, enum oh_he
 		if (error < 0)
 			oh_seat_free(seat);
 	}
-	return error == -EALREADY ? oh_port_heard(core, port, heard, by) : error;
+	return error == -EALREADY ? 0 : error;
 }
 
 int oh_port_leave_rooms(struct oh_core *core, uint32_t port)

@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include "engine.h"
+#include "oh_amiss.h"
+#include "seat.h"
 
 #define TICK_WIDE   320u             /* samples of 20 ms at 16 kHz */
 #define ASIDE_READY TICK_WIDE        /* so much waits before a slot is given any of it */
@@ -196,6 +198,11 @@ void oh_seat_leave(struct oh_port *port)
 	arrange(entry); /* whom it whispered to hears it no longer, and nobody else does */
 }
 
+bool oh_seat_slot_fits(const struct oh_port *port)
+{
+	return port->seat == NULL || port->seat->has_slot || oh_room_places(port->seat->entry->room) > 0;
+}
+
 void oh_seat_slot_came(struct oh_port *port)
 {
 	struct oh_seat *seat = port->seat;
@@ -204,7 +211,7 @@ void oh_seat_slot_came(struct oh_port *port)
 	if (seat == NULL || seat->has_slot || port->voice.row == NULL)
 		return;
 	slot = oh_room_enter(seat->entry->room, say_slot, port);
-	if (slot < 0) /* the room is full of lines: this agent is not heard there, as it would not be without a room */
+	if (OH_AMISS(slot < 0)) /* whoever binds, or brings a bound port in, has made sure of a place */
 		return;
 	seat->slot = (uint32_t)slot;
 	seat->has_slot = true;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "command.h"
 #include "engine.h"
 
 /* Seal what is about to leave, in place. Bytes to send; negative: it must not leave. */

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "engine.h"
+#include "seat.h"
 
 #define CACHE_LINE 64u
 #define NEAR_BYTES 640u /* of a play ring: 20 ms */
@@ -74,6 +75,8 @@ int oh_voice_bind(struct oh_port *port, uint32_t segment, uint32_t slot)
 	holder = &core->segments[segment].holders[slot];
 	if (*holder != 0 && *holder != port->number)
 		return -EBUSY;
+	if (!oh_seat_slot_fits(port))
+		return -ENOSPC;
 	oh_voice_leave(port);
 	*holder = port->number;
 	epoch = atomic_load(&row->epoch) + 1u;

@@ -1,8 +1,11 @@
 /* sound.c - the sound that the bridge path's buffer has ready, and the count of where each sample of it came from. */
-#include <assert.h>
 #include <string.h>
 
+#include "oh_amiss.h"
 #include "playout.h"
+
+/* Behind so many there is still room for a packet and what may be put in. */
+enum { MOST_READY = OH_PLAYOUT_SOUND - OH_EXPAND_PAST - OH_CODEC_SAMPLES_MAX - 2 * OH_STRETCH_MOST };
 
 static uint32_t least(uint32_t a, uint32_t b)
 {
@@ -35,7 +38,8 @@ void oh_sound_shorter(struct oh_playout *playout, uint32_t n)
 		struct oh_playout_run *first = &playout->runs[0];
 		uint32_t               part = least(n, first->n);
 
-		assert(playout->run_count > 0);
+		if (OH_AMISS(playout->run_count == 0))
+			return;
 		first->n -= part;
 		n -= part;
 		if (first->n == 0)
@@ -63,7 +67,8 @@ void oh_sound_out(struct oh_playout *playout, uint32_t n, int64_t now_ns)
 		struct oh_playout_run *first = &playout->runs[0];
 		uint32_t               part = least(n, first->n);
 
-		assert(playout->run_count > 0);
+		if (OH_AMISS(playout->run_count == 0))
+			return;
 		switch (first->source) {
 		case OH_FROM_PACKET:
 			counters->heard_samples += part;
@@ -90,7 +95,10 @@ void oh_sound_room(struct oh_playout *playout)
 {
 	if (playout->at < 2 * OH_EXPAND_PAST && playout->end + OH_CODEC_SAMPLES_MAX + 2 * OH_STRETCH_MOST <= OH_PLAYOUT_SOUND)
 		return; /* the less memory is gone over, the more of it stays in the cache */
-	assert(OH_EXPAND_PAST + oh_sound_ready(playout) + OH_CODEC_SAMPLES_MAX + 2 * OH_STRETCH_MOST <= OH_PLAYOUT_SOUND);
+	if (OH_AMISS(oh_sound_ready(playout) > MOST_READY)) { /* the oldest makes room */
+		oh_sound_shorter(playout, oh_sound_ready(playout) - MOST_READY);
+		playout->at = playout->end - MOST_READY;
+	}
 
 	uint32_t from = playout->at - OH_EXPAND_PAST;
 

@@ -6,7 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "command.h"
 #include "engine.h"
+#include "oh_amiss.h"
+#include "seat.h"
 
 /* --- on the media thread, one for each verb */
 
@@ -19,6 +22,8 @@ static int run_core_counters(struct oh_core *core, struct oh_command *command)
 	out->pacing_p50_us = oh_pacing_us(&core->pacing, 0.50);
 	out->pacing_p99_us = oh_pacing_us(&core->pacing, 0.99);
 	out->pacing_max_us = (double)core->pacing.max_ns / 1e3;
+	out->amiss = oh_amiss_count();
+	out->amiss_where = oh_amiss_where();
 	out->events_dropped = atomic_load_explicit(&core->events_dropped, memory_order_relaxed);
 	return 0;
 }

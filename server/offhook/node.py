@@ -28,7 +28,7 @@ from offhook.console.status import LiveCall, NodeState, NodeStatus, WorkerStatus
 from offhook.console.webdoor import RefusedCall, WebDoor
 from offhook.dialplan import Plan, load_plan, normal_number, run
 from offhook.dialplan.plan import Disclose, Say, Voicemail
-from offhook.media import MediaCore, MediaError
+from offhook.media import CoreCounters, MediaCore, MediaError
 from offhook.media import slots as media_slots
 from offhook.settings import Settings, TrunkSettings
 from offhook.sip import Cause, IncomingCall, Refusal, Refused, SipEndpoint, SipEvent, SipSettings, Srtp, Trunk
@@ -78,6 +78,8 @@ class Node:
         self.console = ""
         """Where the web side is, once started."""
         self._live: dict[str, _Live] = {}
+        self._amiss = 0
+        """Faults of the media core's own that have been told of."""
         self._unfiled: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -400,11 +402,7 @@ class Node:
 
     def _worker_reported(self, stats: SchedulerStats) -> None:
         """Once a second: the worker's figures, and the media core's with them."""
-        counted = self.hall.core.counters()
-        self.metrics.pacing(counted.pacing_p50_us / 1000, counted.pacing_p99_us / 1000, counted.pacing_max_us / 1000)
-        self.metrics.core(
-            CoreFigures(counted.kernel_drops, counted.disk_drops, counted.events_dropped, counted.ticks_overrun)
-        )
+        self._core_reported(self.hall.core.counters())
         self.metrics.worker(
             WorkerFigures(
                 restarts=stats.restarts,
@@ -428,6 +426,21 @@ class Node:
                 stage_ms=stats.stage_ms,
             )
         )
+
+    def _core_reported(self, counted: CoreCounters) -> None:
+        self.metrics.pacing(counted.pacing_p50_us / 1000, counted.pacing_p99_us / 1000, counted.pacing_max_us / 1000)
+        self.metrics.core(
+            CoreFigures(
+                counted.kernel_drops, counted.disk_drops, counted.events_dropped, counted.ticks_overrun, counted.amiss
+            )
+        )
+        if counted.amiss > self._amiss:
+            times, self._amiss = counted.amiss - self._amiss, counted.amiss
+            log.error(
+                "a fault of this program in the media core, mended: the calls go on, please report it",
+                where=counted.amiss_where,
+                times=times,
+            )
 
     async def _expire(self) -> None:
         """Delete audio that is past its time."""

@@ -72,7 +72,7 @@ class SipDesk(Desk):
 
     def __init__(self, core: MediaCore) -> None:
         super().__init__()
-        self._core = core
+        self.core = core
         self._legs: dict[object, SipLeg] = {}
         self.sip = SipEndpoint(
             SipSettings(bind=("127.0.0.1", 0), trunks=(Trunk("local", ("127.0.0.0/8",)),)), self._on_event
@@ -91,7 +91,7 @@ class SipDesk(Desk):
     def _on_event(self, event: SipEvent) -> None:
         session = getattr(event, "session", None)
         if isinstance(event, IncomingCall):
-            leg = self._legs[session] = SipLeg(event.session, self._core.open("leg"))
+            leg = self._legs[session] = SipLeg(event.session, self.core.open("leg"))
             self.takes(leg)
         elif session in self._legs:
             self._legs[session].handle(event)
@@ -161,7 +161,7 @@ class WebDesk(Desk):
 
 class WebParty:
     def __init__(self, leg: WebLeg, browser: Browser, offer: str) -> None:
-        self._leg, self._browser, self._offer = leg, browser, offer
+        self._leg, self._browser, self.offered = leg, browser, offer
         self._told: asyncio.Queue[Message] = asyncio.Queue()
         leg.attach(self._told.put_nowait)
 
@@ -175,7 +175,7 @@ class WebParty:
         self._leg.leave()
 
     def hold(self, on: bool) -> None:
-        self._leg.offer(self._offer.replace("a=sendrecv", "a=sendonly" if on else "a=sendrecv"))
+        self._leg.offer(self.offered.replace("a=sendrecv", "a=sendonly" if on else "a=sendrecv"))
 
     def press(self, digit: str) -> None:
         self._leg.press(digit)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from offhook.calls.channel import ChannelAdapter, ChannelGone, Gone, Held, Pressed, Resumed
-from tests.calls.channels import CHANNELS, LIMIT_S, Desk, Party, Refused, desk_of
+from offhook.calls.webleg import WebLeg
+from offhook.sip.sdp import NotAcceptable
+from tests.calls.channels import CHANNELS, LIMIT_S, Desk, Party, Refused, WebParty, desk_of
 
 
 @pytest.fixture(params=CHANNELS)
@@ -96,3 +98,25 @@ async def test_a_leg_that_is_over_cannot_be_answered(desk: Desk) -> None:
         await desk.reports(Gone)
         with pytest.raises(ChannelGone):
             await leg.answer()
+
+
+OTHERWISE_SECURED = [
+    # Keys in the description instead of DTLS.
+    lambda offer: offer.replace("UDP/TLS/RTP/SAVPF", "RTP/SAVPF").replace(
+        "a=setup:actpass", f"a=setup:actpass\r\na=crypto:1 AEAD_AES_128_GCM inline:{'A' * 38}=="
+    ),
+    # By DTLS, but behind a stream that is not.
+    lambda offer: offer.replace("UDP/TLS/RTP/SAVPF", "RTP/AVP") + offer[offer.index("m=audio") :],
+]
+
+
+@pytest.mark.parametrize("bent", OTHERWISE_SECURED, ids=["keys", "second-stream"])
+async def test_an_offer_that_no_browser_makes_is_refused_and_leaves_the_call_as_it_was(
+    bent: Callable[[str], str],
+) -> None:
+    async with desk_of("web") as desk, answered(desk) as (leg, party):
+        assert isinstance(leg, WebLeg) and isinstance(party, WebParty)
+        for _ in range(2):
+            with pytest.raises(NotAcceptable, match="no browser's"):
+                leg.offer(bent(party.offered))
+        assert leg.available and leg.line.connected

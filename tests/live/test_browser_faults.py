@@ -142,6 +142,21 @@ async def test_sound_that_stops_is_said_and_asked_for_anew(end: WebFarEnd, tmp_p
         await expect(page.get_by_role("alert")).to_have_text("The line is lost. Reconnecting …")
 
 
+async def test_packets_that_stop_though_the_line_seems_well_are_asked_for_anew(end: WebFarEnd, tmp_path: Path) -> None:
+    """ICE goes on, so the browser itself would never say a word."""
+    end.steady = True
+    async with browsing(tmp_path) as page:
+        caller = await in_call(page, end)
+        await hears(caller, True)
+        caller.speak(False)
+        restart = await caller.got("restart")
+        assert user(restart["sdp"]) != user((await caller.got("call"))["sdp"])
+        await expect(page.get_by_role("alert")).to_have_text("The line is lost. Reconnecting …")
+        caller.speak(True)
+        await reaches(page, "connected")
+        await expect(page.get_by_role("alert")).to_have_count(0)
+
+
 async def test_keys_go_as_messages_where_the_line_carries_no_tones(end: WebFarEnd, tmp_path: Path) -> None:
     async with browsing(tmp_path) as page:
         caller = await in_call(page, end)
@@ -277,11 +292,13 @@ async def fits(page: Page) -> None:
 IMPORTING = """<!doctype html><button id=go>Call</button><script type=module>
 import {{ call, numbers }} from "{server}/call/offhook.js";
 window.told = [];
+window.looks = 0;
 window.statistics = () => window.line.statistics();
 document.querySelector("#go").onclick = async () => {{
   window.offered = await numbers();
   const onState = ({{ state }}) => told.push(state);
-  window.line = await call({{ to: "100", patienceMs: 1500, onState, onEnded: (ended) => window.over = ended }});
+  const onStatistics = () => looks += 1, onEnded = (ended) => window.over = ended;
+  window.line = await call({{ to: "100", patienceMs: 1500, onState, onStatistics, onEnded }});
   line.addEventListener("words", ({{ detail }}) => window.words = detail);
 }};
 </script>"""
@@ -313,6 +330,22 @@ async def test_the_page_of_another_site_calls_with_one_import(end: WebFarEnd, tm
         await page.wait_for_function("window.over", timeout=LIMIT_MS)
         assert await page.evaluate("[over.why, over.error.code, line.state]") == ["lost", "lost", "ended"]
         assert await page.evaluate("over.text") == "The line was lost and could not be regained. Please call again."
+
+
+async def test_pauses_of_a_far_end_that_may_make_them_are_no_lost_line(end: WebFarEnd, tmp_path: Path) -> None:
+    site = FastAPI()
+    site.get("/", response_class=HTMLResponse)(lambda: IMPORTING.format(server=end.url))
+    async with serving(site, "127.0.0.1", 0) as url, browsing(tmp_path) as page:
+        await page.goto(url)
+        await page.get_by_role("button", name="Call").click()
+        caller = await end.called()
+        await hears(caller, True)
+        await page.wait_for_function("looks > 0", timeout=LIMIT_MS)
+        caller.speak(False)
+        await page.evaluate("looks = 0")
+        await page.wait_for_function("looks >= 3", timeout=LIMIT_MS)  # one in 2 s
+        assert "reconnecting" not in await page.evaluate("told")
+        assert not caller.has("restart")
 
 
 def user(sdp: str) -> str:

@@ -53,6 +53,8 @@ class Caller:
         self.socket: WebSocket | None = None
         self.sockets = 0
         self.silent = False
+        self.steady = False
+        """What is said of packets with an answer: that they come without a pause."""
         self.heard_dbfs = -100.0
         """How loud the last packet was that came from the page."""
         self._got: list[Message] = []
@@ -75,6 +77,10 @@ class Caller:
             await self._news.wait_for(lambda: len(found()) >= count)
         return found()[count - 1]
 
+    def has(self, kind: str) -> bool:
+        """Whether the page has sent a message of this kind."""
+        return any(message["type"] == kind for message in self._got)
+
     async def take(self, message: Message) -> None:
         """Note a message, and answer offers."""
         if message["type"] in ("call", "restart", "resume") and not self.silent:
@@ -87,11 +93,11 @@ class Caller:
         first = self.peer.remoteDescription is None
         await self.peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
         if first:
-            self.peer.addTrack(Tone())
+            self._sender = self.peer.addTrack(Tone())
             tracks = [one.receiver.track for one in self.peer.getTransceivers()]
             self._ear = asyncio.create_task(self._listen(tracks[0]))
         await self.peer.setLocalDescription(await self.peer.createAnswer())
-        await self.tell("answer", sdp=self.peer.localDescription.sdp)
+        await self.tell("answer", sdp=self.peer.localDescription.sdp, steady=self.steady)
 
     async def _listen(self, track: MediaStreamTrack) -> None:
         with contextlib.suppress(MediaStreamError):
@@ -107,15 +113,21 @@ class Caller:
         for sender in self.peer.getSenders():
             await sender.transport.transport.stop()
 
+    def speak(self, on: bool) -> None:
+        """Send sound, or none while the line stays well."""
+        self._sender.replaceTrack(Tone() if on else None)  # type: ignore[arg-type]  # None is taken
+
     async def close(self) -> None:
         await self.peer.close()
 
 
 class WebFarEnd:
-    """The far end of the page. Tests change `config`, `refusal` and `out_of_reach`."""
+    """The far end of the page. Tests change `config`, `steady`, `refusal` and `out_of_reach`."""
 
     def __init__(self) -> None:
         self.config: dict[str, Any] = {"iceServers": [], "to": ["100"]}
+        self.steady = False
+        """Of calls to come; see `Caller.steady`."""
         self.refusal: str | None = None
         """Calls are refused with this sentence."""
         self.out_of_reach = False
@@ -153,9 +165,11 @@ class WebFarEnd:
         message = json.loads(await socket.receive_text())
         if self.refusal is not None:
             await socket.send_text(json.dumps({"type": "error", "text": self.refusal}))
-            return
+            # Where a socket is just dropped while the page still tells of its candidates, the page may never read that.
+            return await socket.close()
         if message["type"] == "call":
             caller = Caller(len(self.callers) + 1)
+            caller.steady = self.steady
             self.callers[caller.id] = caller
         else:
             caller = self.callers[message["call"]]

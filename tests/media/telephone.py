@@ -23,6 +23,8 @@ from offhook.speech.slots import RING_SAMPLES, Segment
 Pcm = npt.NDArray[np.int16]
 E = TypeVar("E")
 PATIENCE_S = 10.0
+LOUD = bytes([0x00, 0x80] * 80)
+"""20 ms of a full-scale square wave in mu-law."""
 
 
 def until(condition: Callable[[], bool], limit_s: float = PATIENCE_S) -> None:

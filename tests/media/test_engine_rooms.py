@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -276,6 +277,36 @@ def test_a_room_may_lose_anyone_at_any_moment(core: MediaCore, house: House) -> 
         room.enter(caller.port)
 
 
+def test_an_agent_that_has_no_place_in_a_room_is_refused_and_not_silent_in_there(core: MediaCore, house: House) -> None:
+    """It would be heard by nobody, not even by its own caller, and nobody would know."""
+    ann, ben = house.party("ann", 400), house.party("ben", 650)
+    room = core.room()
+    others = [core.open(f"{n}") for n in range(14)]
+    for port in (ann.port, *others):
+        room.enter(port)
+    agent = house.agent(ann, 1_100)
+    with pytest.raises(MediaError, match="16 voices"):
+        room.enter(ben.port)
+    room.leave(others[0])
+    room.enter(ben.port)  # 16: ann, her agent, ben, and thirteen more
+    with pytest.raises(MediaError, match="heard by nobody"):
+        ben.port.bind(house.slots, 6)
+    ann.port.bind(house.slots, agent.voice.slot)  # anew: its place is there
+    room.leave(others[1])
+    spare = core.open("spare")
+    spare.bind(house.slots, 7)
+    with pytest.raises(MediaError, match="agents of its ports"):
+        room.enter(spare)  # one place is free, and it needs two
+    spare.unbind()
+    room.enter(spare)
+    room.leave(spare)
+    louder = house.agent(ben, 900)
+    house.go_on(1_200)
+    house.stop()
+    assert ann.strength(louder) > LOUD and ben.strength(louder) > LOUD
+    room.close()
+
+
 def test_what_makes_no_sense_is_refused_in_a_sentence(core: MediaCore) -> None:
     room = core.room()
     ports = [core.open(f"{n}") for n in range(17)]
@@ -293,3 +324,24 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(core: MediaCore) -> None:
     room.leave(ports[3])
     room.enter(ports[16])
     room.enter(ports[16], HeardBy.NOBODY)  # twice is a change of mind
+
+
+def test_who_enters_where_it_is_already_may_be_taken_out_by_others_meanwhile(core: MediaCore) -> None:
+    """The race: one thread brings a port into the room that it is in, another takes it out, in between the question
+    whether it is there and the word by whom it is heard. Both get what they asked for, in either order."""
+    room, port = core.room(), core.open()
+    entered = threading.Event()
+
+    def take_out() -> None:
+        while not entered.is_set():
+            room.leave(port)
+
+    other = threading.Thread(target=take_out)
+    other.start()
+    try:
+        for _ in range(3_000):
+            room.enter(port)
+            room.enter(port, HeardBy.NOBODY)
+    finally:
+        entered.set()
+        other.join(10)

@@ -7,14 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from offhook.media import MediaCore, MediaError, MediaStarted, Port, PromptDone, Remote, SlotSegment, Talk
+from offhook.media import CoreCounters, MediaCore, MediaError, MediaStarted, Port, PromptDone, Remote, SlotSegment, Talk
+from offhook.media.counters import together
 from offhook.speech.slots import Segment
 from tests.media.telephone import Ears, Telephone, Worker, level, tone, until
 
 
 @pytest.fixture
 def core() -> Iterator[MediaCore]:
-    with MediaCore("127.0.0.1", (30_000, 39_999), threads=3) as made:
+    with MediaCore("127.0.0.1", (20_000, 29_999), threads=3) as made:
         yield made
 
 
@@ -42,7 +43,7 @@ def test_ports_are_spread_and_none_shares_its_number(core: MediaCore) -> None:
 
 def test_one_of_many_threads_holds_as_many_ports_as_one_alone() -> None:
     """Numbers that are 64 apart, as the threads share them out, must not come back to the same few places."""
-    with MediaCore("127.0.0.1", (30_000, 39_999), threads=64) as core:
+    with MediaCore("127.0.0.1", (20_000, 29_999), threads=64) as core:
         first = core.open("first")
         ports = [first, *(core.open(f"{n}", first) for n in range(300))]
         assert len({port.number for port in ports}) == 301
@@ -88,6 +89,12 @@ def test_who_is_to_meet_is_opened_beside(core: MediaCore) -> None:
     with pytest.raises(MediaError, match="another media thread"):
         room.enter(elsewhere)
     room.close()
+
+
+def test_what_threads_count_is_added_up_but_for_what_is_the_process_s() -> None:
+    one = CoreCounters(1, 10, 20, 1.0, 2.0, 3.0, 0, 0, 0, 4, 5, "sound.c:1: n == 0")
+    other = CoreCounters(2, 30, 40, 0.5, 7.0, 3.5, 0, 0, 1, 0, 5, "sound.c:1: n == 0")
+    assert together([one, other]) == CoreCounters(3, 40, 60, 1.0, 7.0, 3.5, 0, 0, 1, 4, 5, "sound.c:1: n == 0")
 
 
 @pytest.mark.parametrize("threads", [0, 65])

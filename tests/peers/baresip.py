@@ -30,7 +30,7 @@ audio_player aufile,{heard}
 audio_alert aufile,{heard}
 audio_path {folder}
 snd_path {folder}
-rtp_ports 38000-38990
+rtp_ports 30200-30990
 call_local_timeout 60
 call_max_calls 2
 """

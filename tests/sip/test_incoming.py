@@ -150,6 +150,17 @@ def test_cancel_before_an_answer_gets_200_and_the_invite_487() -> None:
     assert lab.said() == []
 
 
+def test_a_caller_who_gives_up_leaves_no_timer_behind_once_the_transaction_is_over() -> None:
+    lab = Lab()
+    caller = Caller(lab)
+    caller.invite()
+    lab.session.ring()
+    lab.said()
+    cancel(caller)
+    lab.wait(33.0)
+    assert lab.agent.next_due() is None, "a call that is over would be kept for the next 180"
+
+
 def test_cancel_after_the_200_gets_200_and_the_call_stays() -> None:
     lab = Lab()
     caller = Caller(lab)

@@ -180,6 +180,25 @@ def test_messages_come_out_whole_however_they_come_in() -> None:
     assert framer.wrap(b"SIP/2.0 200 OK")[0] == 0x81 and framer.wrap(b"\xff")[0] == 0x82
 
 
+@pytest.mark.parametrize(
+    ("header", "behind"),
+    [
+        (b"Sec-WebSocket-Key: \xff\xfe\r\n", b""),
+        (b"Sec-WebSocket-Version: \xff\r\n", b""),
+        (b"Sec-WebSocket-Protocol: other\r\n", b"this is no frame"),
+    ],
+)
+def test_a_handshake_that_is_broken_ends_the_connection_and_fills_no_log(
+    header: bytes, behind: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    (_, opening), framer = client(), WebSocketFramer()
+    name = header.partition(b":")[0]
+    lines = [line for line in opening.splitlines(keepends=True) if not line.startswith(name)]
+    assert len(lines) == len(opening.splitlines()) - 1
+    assert framer.feed(b"".join([*lines[:-1], header, lines[-1], behind])) == []
+    assert framer.broken and not caplog.records
+
+
 def test_a_message_in_endless_pieces_is_not_waited_for() -> None:
     protocol, opening = client()
     framer = WebSocketFramer()

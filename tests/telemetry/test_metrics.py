@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from offhook.media.counters import PortCounters
-from offhook.telemetry.metrics import MAX_LABELS, Metrics, WorkerFigures, packet_figures
+from offhook.telemetry.metrics import MAX_LABELS, CoreFigures, Metrics, WorkerFigures, packet_figures
 
 WORKER = WorkerFigures(
     restarts=0,
@@ -172,3 +172,15 @@ def test_two_servers_in_one_process_do_not_share_their_figures() -> None:
     one, other = Metrics(), Metrics()
     one.call_started()
     assert read(other)["offhook_calls_live"] == 0
+
+
+def test_what_the_media_core_could_not_do_is_counted_on_from_report_to_report() -> None:
+    metrics = Metrics()
+    for figures in (CoreFigures(1, 2, 3, 4, 0), CoreFigures(1, 2, 3, 9, 2), CoreFigures(1, 2, 4, 9, 2)):
+        metrics.core(figures)
+    read_out = read(metrics)
+    assert read_out["offhook_kernel_drops_total"] == 1
+    assert read_out["offhook_disk_drops_total"] == 2
+    assert read_out["offhook_media_events_dropped_total"] == 4
+    assert read_out["offhook_packets_unsent_total"] == 9
+    assert read_out["offhook_media_amiss_total"] == 2

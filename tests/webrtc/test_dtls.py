@@ -16,6 +16,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from OpenSSL import crypto
 
 from offhook.webrtc.certificate import Certificate, Fingerprint, matches
 from offhook.webrtc.dtls import MTU, PROFILES, Closed, Dtls, DtlsEvent, DtlsIdentity, Failed, Keyed, Transmit, datagrams
@@ -136,6 +137,23 @@ def test_a_server_that_is_another_than_signalling_told_is_refused_by_us() -> Non
     carry(server, client)
     assert isinstance(client.told[0], Failed)
     assert not any(isinstance(event, Keyed) for event in server.told)
+
+
+@pytest.mark.filterwarnings("ignore:Passing pyOpenSSL X509 objects")
+def test_a_certificate_that_openssl_takes_and_nobody_else_is_refused() -> None:
+    """Its time of issue is no time: found by `tests.hostile`."""
+    made = Certificate.make()
+    der = made.certificate.public_bytes(serialization.Encoding.DER)
+    at = der.index(b"\x17\x0d") + 2  # UTCTime: YYMMDDhhmmssZ
+    broken = DtlsIdentity(made)
+    broken.context.use_certificate(
+        crypto.load_certificate(crypto.FILETYPE_ASN1, der[:at] + b"269999999999Z" + der[at + 13 :])
+    )
+    server = Side(Dtls(OURS, (made.fingerprint,)))
+    client = Side(Dtls(broken, (OURS.fingerprint,), active=True))
+    begin(server, client)
+    carry(server, client)
+    assert isinstance(server.told[0], Failed), server.told
 
 
 def test_nothing_is_taken_before_there_is_a_way_to_the_peer() -> None:

@@ -22,7 +22,7 @@ import soundfile
 
 from offhook.calls.channel import ChannelGone, Gone, LegEvent
 from offhook.calls.sipleg import SipLeg
-from offhook.media import DigitsSent, MediaCore, MediaError, MediaEvent, PromptDone
+from offhook.media import DigitsSent, MediaCore, MediaError, MediaEvent, PromptDone, RecordClosed
 from offhook.media import slots as media_slots
 from offhook.sip import Credentials, SipEndpoint, SipEvent, SipSettings, Terms
 from offhook.speech.contract import RATE_HZ
@@ -235,6 +235,7 @@ class Line:
         self._gone: asyncio.Future[Gone] = asyncio.get_running_loop().create_future()
         self._done: dict[int, asyncio.Future[PromptDone]] = {}
         self._pressed = asyncio.Event()
+        self._recorded = asyncio.Event()
         leg.listen(self._on_leg)
 
     async def answered(self) -> None:
@@ -278,6 +279,12 @@ class Line:
         self.port.send_digits(keys)
         await asyncio.wait_for(self._pressed.wait(), 1.0 + 0.5 * len(keys))
 
+    async def stop_recording(self, limit_s: float = 10.0) -> None:
+        """Finish the tracks of `port.record`; returns when both files are whole. Raises TimeoutError."""
+        self._recorded.clear()
+        self.port.stop_recording()
+        await asyncio.wait_for(self._recorded.wait(), limit_s)
+
     async def until(self, condition: Callable[[], bool], limit_s: float) -> bool:
         """Listen until `condition` holds; False where the time runs out or the far end hangs up first."""
         end = time.monotonic() + limit_s
@@ -294,6 +301,8 @@ class Line:
             self._done.pop(event.play).set_result(event)
         elif isinstance(event, DigitsSent):
             self._pressed.set()
+        elif isinstance(event, RecordClosed):
+            self._recorded.set()
 
     def _on_leg(self, event: LegEvent) -> None:
         if isinstance(event, Gone) and not self._gone.done():

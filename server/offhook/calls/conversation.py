@@ -17,6 +17,7 @@ from offhook.agents.tools import CallTools
 from offhook.calls import timeline as tl
 from offhook.calls.exchange import Employee
 from offhook.calls.verbs import AgentExit
+from offhook.media import MediaError
 from offhook.speech import contract
 from offhook.speech.workers import Lost, NotAdmitted, Restored, Slot, SlotEvent
 
@@ -40,7 +41,8 @@ async def hold(call: Call, name: str, limit_s: float, known: Mapping[str, str]) 
     """Let the agent `name` talk with the caller; see `verbs.Verbs.agent`."""
     slot = call.hall.speech.reserve()
     if slot is None:
-        return AgentExit("failed" if call.hall.speech.refusal == "down" else "busy", call.hall.speech.refusal)
+        why = call.hall.speech.refusal
+        return _refused(call, name, AgentExit("failed" if why == "down" else "busy", why))
     talk = _Conversation(call, call.hall.employees[name], slot, known)
     try:
         async with asyncio.timeout(limit_s):
@@ -49,6 +51,13 @@ async def hold(call: Call, name: str, limit_s: float, known: Mapping[str, str]) 
         return talk.left(AgentExit("timeout", f"the limit of {limit_s:g} s ran out"))
     finally:
         await talk.close()
+
+
+def _refused(call: Call, agent: str, how: AgentExit) -> AgentExit:
+    """The agent does not come; whoever asks later why the plan went on without one finds it on the timeline."""
+    log.warning("agent not admitted", agent=agent, exit=how.exit, why=how.reason)
+    call.timeline.append(tl.AgentRefused(agent, how.exit, how.reason))
+    return how
 
 
 class _Conversation:
@@ -70,8 +79,9 @@ class _Conversation:
             await self._admit()
         except NotAdmitted as refused:
             busy = refused.reason in ("full", "too slow")
-            log.warning("agent not admitted", agent=self.agent.agent, reason=refused.reason, why=str(refused))
-            return AgentExit("busy" if busy else "failed", str(refused))
+            return _refused(self.call, self.agent.agent, AgentExit("busy" if busy else "failed", str(refused)))
+        except MediaError as error:  # its voice has no place, as in a room that is full
+            return _refused(self.call, self.agent.agent, AgentExit("failed", str(error)))
         self.joined = True
         self.call.agent_name = self.agent.agent
         self.call.timeline.append(tl.AgentJoined(self.agent.agent, self.call.hall.model, self.slot.number))
@@ -129,6 +139,8 @@ class _Conversation:
                         if refused.reason == "down":
                             continue  # lost again: another `Restored` will follow
                         return AgentExit("failed", f"the conversation could not go on: {refused}")
+                    except MediaError as error:
+                        return AgentExit("failed", f"the conversation could not go on: {error}")
                     waiting = None
                     self.lost = False
                     self.call.quiet()

@@ -12,6 +12,7 @@ from pathlib import Path
 from offhook.agents.job import Agent
 from offhook.agents.tools import Toolbox
 from offhook.calls.channel import ChannelAdapter
+from offhook.calls.dispatch import MediaDispatch
 from offhook.calls.prompts import Prompts
 from offhook.calls.secureline import SecureLine
 from offhook.calls.sipleg import SipLeg
@@ -54,20 +55,15 @@ class Exchange:
     """How long a call may go on without a packet from the caller."""
     identity: DtlsIdentity
     """Who this server is to those that speak DTLS."""
-    _ports: dict[int, Callable[[MediaEvent], None]] = field(default_factory=dict)
     _legs: dict[Session, SipLeg] = field(default_factory=dict)
-    _agents: dict[int, SipLeg | WebLeg] = field(default_factory=dict)
-    """By port, the legs whose far end may speak ICE and DTLS."""
+    _media: MediaDispatch = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._media = MediaDispatch(self.core)
 
     def on_media(self) -> None:
         """Hand out what the media core reports; for `loop.add_reader(core.fileno(), ...)`."""
-        for event in self.core.events():
-            if (handler := self._ports.get(event.port)) is not None:
-                handler(event)
-        for datagram in self.core.datagrams():
-            leg = self._agents.get(datagram.port)
-            if leg is not None and leg.line is not None:
-                leg.line.receive(datagram)
+        self._media.deliver()
 
     def on_sip(self, event: SipEvent) -> bool:
         """Hand an event to the leg whose session it is of; False where there is none."""
@@ -80,7 +76,7 @@ class Exchange:
 
     def watch(self, port: Port, handler: Callable[[MediaEvent], None]) -> None:
         """Call `handler` with the events of `port` until `forget`."""
-        self._ports[port.number] = handler
+        self._media.watch(port, handler)
 
     def incoming(self, session: Session, label: str) -> SipLeg:
         """The leg of a call that came in. Raises MediaError where no port is free."""
@@ -111,7 +107,7 @@ class Exchange:
         except BaseException:
             port.close()
             raise
-        self._agents[port.number] = leg
+        self._media.add(leg)
         return leg
 
     def forget(self, leg: ChannelAdapter) -> None:
@@ -123,10 +119,10 @@ class Exchange:
         """Hear nothing more of the leg."""
         if isinstance(leg, SipLeg):
             self._legs.pop(leg.session, None)
-        self._ports.pop(leg.port.number, None)
-        self._agents.pop(leg.port.number, None)
+        self._media.drop(leg.port)
 
     def _leg(self, session: Session, port: Port, line: SecureLine | None = None) -> SipLeg:
         leg = SipLeg(session, port, self.identity, line)
-        self._legs[session] = self._agents[port.number] = leg
+        self._legs[session] = leg
+        self._media.add(leg)
         return leg

@@ -15,6 +15,7 @@ from offhook.calls.lines import Line, bad_lines
 from offhook.calls.timeline import (
     AgentJoined,
     AgentLeft,
+    AgentRefused,
     CallAnswered,
     CallEnded,
     CallHeld,
@@ -126,6 +127,8 @@ def _of_the_agent(event: Happening, t_ms: float) -> str | None:
     match event:
         case AgentJoined(agent=agent, model=model, slot=slot):
             return f"Agent {agent} joined (model {model}, slot {slot})."
+        case AgentRefused(agent=agent, exit=exit, reason=reason):
+            return f"Agent {agent} could not join, exit {exit}: {reason}."
         case AgentLeft(exit=exit, reason=reason):
             return f"The agent left with exit {exit}{': ' + reason if reason else ''}."
         case WorkerLost(why=why):

@@ -248,6 +248,16 @@ class AgentJoined(Happening):
 
 
 @dataclass(frozen=True, slots=True)
+class AgentRefused(Happening):
+    """The agent could not come to the line: the plan's exit, and why."""
+
+    kind: ClassVar[str] = "agent.refused"
+    agent: str
+    exit: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class AgentLeft(Happening):
     kind: ClassVar[str] = "agent.left"
     exit: str

@@ -143,7 +143,9 @@ class WebLeg:
         if media.ice.lite:
             raise NotAcceptable("the offer is of an ICE-lite agent: two of them never find each other")
         # What is wrong with an offer must be known before it restarts anything.
-        self._talks.agree(theirs, self._local(), keep=before)
+        planned = self._talks.agree(theirs, self._local(), keep=before)
+        if planned.dtls is None or planned.stream != media.stream:
+            raise NotAcceptable("the offer is no browser's: its first audio is not secured by DTLS")
         self.line.take(media.ice)
         local = self._local()
         # With comfort noise a browser sends nothing in pauses, and those who listen here want no holes.
@@ -157,7 +159,8 @@ class WebLeg:
 
     def _say_answer(self) -> None:
         assert self._agreed.dtls is not None
-        self.tell({"type": "answer", "sdp": self._answer})
+        # Whoever we send to gets a packet each 20 ms, silence too: a page that hears none for long knows enough.
+        self.tell({"type": "answer", "sdp": self._answer, "steady": self._agreed.send})
         self.line.begin(self._agreed.dtls)
         self._set_remote()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import resource
 import shutil
 import signal
 import sys
@@ -42,7 +44,17 @@ def run(
         logs.configure(log_level)
     except (SettingsError, ValueError) as error:
         fail(str(error))
+    take_all_descriptors()
     uvloop.run(serve(loaded, lambda: load_settings(settings)))
+
+
+def take_all_descriptors() -> None:
+    """Let this process and the workers it starts have as many open files as they may at all. What shells and systemd
+    grant at first, 1,024, are fewer than the connections that callers may open, and each call needs some ten."""
+    granted, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if granted != most:
+        with contextlib.suppress(ValueError, OSError):  # where it may not, it goes on as it is
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def serve(settings: Settings, reread: Callable[[], Settings] | None = None) -> None:

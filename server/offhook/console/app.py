@@ -24,6 +24,7 @@ from offhook.calls import archive, folds
 from offhook.calls.explain import explain
 from offhook.calls.timeline import Entry
 from offhook.console import callfiles, callpage
+from offhook.console.listening import Server
 from offhook.console.status import NodeState, NodeStatus
 from offhook.store import AmbiguousCall, CallRecord, NoSuchCall, Store, StoreError
 from offhook.telemetry.metrics import CONTENT_TYPE, Metrics
@@ -126,7 +127,7 @@ async def serving(app: FastAPI, host: str, port: int, tls: tuple[Path, Path] | N
             ssl_certfile=tls[0] if tls else None,
             ssl_keyfile=tls[1] if tls else None,
         )
-        server = _Server(config)
+        server = Server(config)
         task = asyncio.create_task(server.serve(sockets=[listener]), name="console")
         try:
             bound = listener.getsockname()
@@ -135,14 +136,6 @@ async def serving(app: FastAPI, host: str, port: int, tls: tuple[Path, Path] | N
         finally:
             server.should_exit = True
             await task
-
-
-class _Server(uvicorn.Server):
-    """Uvicorn without its hold on the process's signals."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 def _check_certificate(certificate: Path, key: Path) -> None:

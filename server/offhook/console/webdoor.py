@@ -16,7 +16,7 @@ import structlog
 from offhook.calls.channel import ChannelAdapter
 from offhook.calls.exchange import Exchange
 from offhook.calls.narration import Narration
-from offhook.calls.timeline import Timeline
+from offhook.calls.timeline import CallEnded, Entry, Timeline
 from offhook.calls.webleg import WebLeg
 from offhook.console.callpage import IceServer, Turned, WebCall
 from offhook.dialplan import Plan, normal_number
@@ -97,9 +97,14 @@ class WebDoor:
             call_id, timeline = self._server.take(make, normal_number(caller), dialled, TRUNK)
         except RefusedCall:
             raise Turned(FULL) from None
-        narration = Narration(legs[0].tell)
-        timeline.listen(narration.take)
-        self._known[call_id] = _Known(legs[0], narration)
+        known = self._known[call_id] = _Known(legs[0], Narration(legs[0].tell))
+
+        def take(entry: Entry) -> None:
+            known.narration.take(entry)
+            if isinstance(entry.event, CallEnded):
+                self._known.pop(call_id, None)
+
+        timeline.listen(take)
         return WebCall(call_id, legs[0])
 
     def resume(self, call: str, token: str) -> WebCall:
@@ -117,9 +122,8 @@ class WebDoor:
         return entry is not None and (self._settings.to is None or entry.number in self.numbers())
 
     def _live(self) -> dict[str, _Known]:
-        """Those whose call goes on; the others are forgotten."""
-        self._known = {call: known for call, known in self._known.items() if known.leg.available}
-        return self._known
+        """Those whose caller is there, or may come back: of some others the end has not been written down yet."""
+        return {call: known for call, known in self._known.items() if known.leg.available}
 
 
 def _ice_server(settings: IceServerSettings, now_s: float) -> IceServer:

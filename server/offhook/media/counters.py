@@ -89,14 +89,20 @@ class CoreCounters:
     """Blocks of tracks dropped because the disk was too slow."""
     events_dropped: int
     """Events dropped because nobody read them."""
+    amiss: int
+    """Faults of the program itself that the core found and mended, in this process: to be reported to its makers."""
+    amiss_where: str
+    """The last of them: file, line, what was found; empty where there was none."""
 
 
 def together(threads: Sequence[CoreCounters]) -> CoreCounters:
-    """Several threads' as one: sums, and of the pacing that of the worst."""
+    """Several threads' as one: sums, and of the pacing that of the worst; what is the process's is told by each."""
     if len(threads) == 1:
         return threads[0]
     figures = {
-        each.name: (max if each.name.startswith("pacing") else sum)(getattr(thread, each.name) for thread in threads)
+        each.name: (max if each.name.startswith(("pacing", "amiss")) else sum)(
+            getattr(thread, each.name) for thread in threads
+        )
         for each in fields(CoreCounters)
     }
     return CoreCounters(**figures)

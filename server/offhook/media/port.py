@@ -231,7 +231,7 @@ class Port:
         """Connect to a slot of a speech worker: what the far end says goes to the slot's listen ring, what the
         worker writes to its play ring is said. Answers the epoch of this binding, which the worker has to know
         before anything of it is heard. A binding the port had before is undone. Raises MediaError where there is
-        no such slot or another port holds it."""
+        no such slot, another port holds it, or the port is in a room that has no place for one voice more."""
         return self._live().bind(self.number, segment.number, slot)
 
     def unbind(self) -> None:

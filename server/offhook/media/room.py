@@ -40,7 +40,7 @@ class Room:
 
     def enter(self, port: Port, heard: HeardBy = HeardBy.ALL, by: Port | None = None) -> None:
         """Bring a port in; from another room it comes over. `by` is whose line or agent hears it, for the two whispers.
-        Raises MediaError where the room is full (16 voices) or `by` is missing."""
+        Raises MediaError where the room is full (16 voices, an agent in the port's slot counted) or `by` is missing."""
         if port.shard.core is not self._live():
             raise MediaError(
                 f"room {self.number}: {port.label} is on another media thread: open it beside who is in here"

@@ -40,6 +40,7 @@ class Cause(Enum):
     UNSUPPORTED = "unsupported"
     MERGED = "merged"
     NO_DIALOG = "no-dialog"
+    FLOOD = "flood"
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,10 +63,11 @@ class StreamFramer:
         if not self._wanted:
             self._skip_empty_lines()
             end = self._buffer.find(PING, self._looked)
+            if (end if end >= 0 else len(self._buffer)) > MAX_MESSAGE - 4:
+                self.broken = "the headers do not end"
+                return None
             if end < 0:
                 self._looked = max(0, len(self._buffer) - 3)
-                if len(self._buffer) > MAX_MESSAGE:
-                    self.broken = "the headers do not end"
                 return None
             self._wanted = end + 4 + self._body_length(end)
         if len(self._buffer) < self._wanted:

@@ -24,16 +24,21 @@ class Schedule(Generic[T]):
         self._known: dict[T, float] = {}
         self._order = itertools.count()
 
+    def __len__(self) -> int:
+        """What it remembers, some of it for nothing."""
+        return len(self._heap)
+
     def watch(self, owner: T) -> bool:
         """Note the earliest timer of `owner` after it changed. True where that is now the earliest of all."""
         due = owner.due
         if due is None:
             self._known.pop(owner, None)
-            return False
-        if self._known.get(owner) != due:
+        elif self._known.get(owner) != due:
             self._known[owner] = due
             heapq.heappush(self._heap, (due, next(self._order), owner))
-        return self._heap[0][0] == due
+        if len(self._heap) > 2 * len(self._known):  # each sweep is paid for by as many entries that it drops
+            self._sweep()
+        return due is not None and self._heap[0][0] == due
 
     def next_due(self) -> float | None:
         self._drop_stale()
@@ -45,6 +50,11 @@ class Schedule(Generic[T]):
             owner = heapq.heappop(self._heap)[2]
             del self._known[owner]
             yield owner
+
+    def _sweep(self) -> None:
+        """Let go of whoever no longer waits: a call that is over would be held until its session timer had been due."""
+        self._heap = [(due, next(self._order), owner) for owner, due in self._known.items()]
+        heapq.heapify(self._heap)
 
     def _drop_stale(self) -> None:
         while self._heap and self._known.get(self._heap[0][2]) != self._heap[0][0]:

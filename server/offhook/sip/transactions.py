@@ -25,6 +25,9 @@ from offhook.sip.usage import Failure
 
 Done = Callable[[Response | Failure], None]
 
+MOST_SERVED = 4_096
+"""Requests of others that are remembered at once, each for half a minute after its answer: 128 a second."""
+
 
 class Owner(Protocol):
     """What the table needs of its user agent."""
@@ -46,6 +49,11 @@ class Transactions:
     def busy(self) -> bool:
         """Whether requests of ours are still unanswered."""
         return any(transaction.unanswered for transaction in self._done)
+
+    @property
+    def full(self) -> bool:
+        """Whether no more requests of others can be remembered."""
+        return len(self._servers) >= MOST_SERVED
 
     # --- ours
 

@@ -251,6 +251,7 @@ class DialogUsage:
         self._unacknowledged = None
         self.timers.clear()
         self._services.forget(self._session)
+        self._services.watch(self._session)  # for nothing any more: it must not be kept for a timer that it had
 
 
 def warning(fault: Exception) -> tuple[str, str]:

@@ -41,6 +41,8 @@ from offhook.sip.usage import ACCEPT, ALLOW, KNOWN_METHODS, SUPPORTED, Failure, 
 log = structlog.get_logger("offhook.sip")
 
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization"})
+FLOOD_WAIT_S = 30
+"""What those are told who come while a flood fills the table of transactions."""
 _NEEDS_DIALOG = frozenset({"BYE", "INFO", "UPDATE", "PRACK", "NOTIFY"})
 
 
@@ -295,6 +297,8 @@ class UserAgent:
             return
         elif request.method == "CANCEL":
             self._on_cancel(request, source)
+        elif self._transactions.full and (session is None or request.method != "BYE"):
+            self._turn_away(request, source, 503, Cause.FLOOD, [("Retry-After", str(FLOOD_WAIT_S))])
         elif session is not None:
             session.receive(self._open(request, source), request)
         elif request.target.tag is not None:

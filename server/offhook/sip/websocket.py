@@ -6,6 +6,7 @@ extension is negotiated, so that nothing can be blown up by decompression.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from websockets.exceptions import ConnectionClosed, InvalidState
@@ -17,6 +18,9 @@ from websockets.typing import Origin, Subprotocol
 
 from offhook.sip.framing import PONG
 from offhook.sip.message import MAX_MESSAGE
+
+_SILENT = logging.getLogger("offhook.sip.websocket")
+_SILENT.setLevel(logging.CRITICAL)  # `websockets` writes a traceback for each handshake that is none
 
 SUBPROTOCOL = Subprotocol("sip")
 MAX_PIECES = 64
@@ -34,7 +38,9 @@ class WebSocketFramer:
         """`origins` are the pages' origins ("https://phones.example.com") that may connect; empty: all of them, and
         clients that are no page."""
         allowed = [Origin(origin) for origin in origins] or None
-        self._protocol = ServerProtocol(origins=allowed, subprotocols=[SUBPROTOCOL], max_size=MAX_MESSAGE)
+        self._protocol = ServerProtocol(
+            origins=allowed, subprotocols=[SUBPROTOCOL], max_size=MAX_MESSAGE, logger=_SILENT
+        )
         self._pieces: list[bytes] = []
         self.broken = ""
 
@@ -78,7 +84,12 @@ class WebSocketFramer:
         return self.replies()
 
     def _shake_hands(self, request: Request) -> None:
-        response = self._protocol.accept(request)
+        if self._protocol.parser_exc is not None:
+            return  # what stood right behind the handshake has ended it already
+        try:
+            response = self._protocol.accept(request)
+        except UnicodeError:  # from `websockets`, which says of bytes that are no text what they are
+            response = self._protocol.reject(400, "The handshake is not text.\n")
         if response.status_code == 101 and self._protocol.subprotocol != SUBPROTOCOL:
             response = self._protocol.reject(400, "Only the subprotocol sip is spoken here (RFC 7118).\n")
         self._protocol.send_response(response)

@@ -58,6 +58,8 @@ class CoreFigures:
     """Events dropped because nobody read them."""
     ticks_overrun: int
     """Packets not sent because their time was long past."""
+    amiss: int = 0
+    """Faults of the program that the media core found in its own state, and mended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +156,14 @@ class Metrics:
         self._kernel_drops = Counter(
             "offhook_kernel_drops", "Datagrams that the kernel dropped before the media core.", registry=own
         )
-        self._disk_drops = Counter("offhook_disk_drops", "Blocks of audio dropped by a slow disk.", registry=own)
+        self._disk_drops = Counter(
+            "offhook_disk_drops", "Pieces of recordings, some 20 ms each, dropped by a slow disk.", registry=own
+        )
         self._events_dropped = Counter("offhook_media_events_dropped", "Media events nobody read.", registry=own)
         self._ticks_overrun = Counter("offhook_packets_unsent", "RTP packets not sent: too late.", registry=own)
+        self._amiss = Counter(
+            "offhook_media_amiss", "Faults of this program found in the media core's state, and mended.", registry=own
+        )
         self._pacing = Gauge(
             "offhook_pacing_error_seconds", "How far from its time a packet leaves.", ["quantile"], registry=own
         )
@@ -256,6 +263,7 @@ class Metrics:
             (self._disk_drops, figures.disk_drops, last.disk_drops),
             (self._events_dropped, figures.events_dropped, last.events_dropped),
             (self._ticks_overrun, figures.ticks_overrun, last.ticks_overrun),
+            (self._amiss, figures.amiss, last.amiss),
         ):
             counter.inc(max(0, now - before))
 

@@ -79,6 +79,8 @@ const RESTART_MS = 2_500; // over a socket that may have gone with the path
 const SETTLE_MS = 6_000; // for sound to flow again after one
 const FIRST_SOUND_MS = 20_000; // for sound to flow at all
 const GRACE_MS = 800; // a path that comes back within this was never lost
+const DEAF_MS = 1_500; // without a packet, where they were to come without a pause; browsers notice after 5 s and more
+const LISTEN_MS = 250;
 const LEVEL_MS = 60;
 const STATISTICS_MS = 2_000;
 const TONE_MS = 120;
@@ -220,6 +222,10 @@ export class OffhookCall extends EventTarget {
   #muted = false;
   #held = false;
   #recovering = false;
+  /** The server said that packets come without a pause, whatever there is to hear. */ #steady = false;
+  /** They stopped. */ #deaf = false;
+  #received = { packets: 0, at: 0, unchanged: 0 };
+  #sound = new EventTarget();
   #connectedAt = 0;
   #endedAt = 0;
   /** @type {Record<string, number>} */ #counted = {};
@@ -268,7 +274,7 @@ export class OffhookCall extends EventTarget {
 
   /** Whether sound flows at this moment. */
   get audible() {
-    return ["connected", "completed"].includes(this.#peer?.iceConnectionState ?? "");
+    return !this.#deaf && ["connected", "completed"].includes(this.#peer?.iceConnectionState ?? "");
   }
 
   /**
@@ -384,6 +390,7 @@ export class OffhookCall extends EventTarget {
     window.addEventListener("pagehide", () => this.hangUp(), { signal: this.#leaving.signal });
     this.#clocks = [
       setInterval(() => this.#tell("level", { you: this.#muted ? 0 : (this.#voiceMeter?.level() ?? 0), agent: this.#heardMeter?.level() ?? 0 }), LEVEL_MS),
+      setInterval(() => this.#listen(), LISTEN_MS),
       setInterval(() => this.#state === "connected" && this.statistics().then((seen) => this.#tell("statistics", seen)), STATISTICS_MS),
     ];
   }
@@ -516,6 +523,7 @@ export class OffhookCall extends EventTarget {
         if (this.#state === "calling") this.#enter("ringing");
         break;
       case "answer":
+        this.#steady = message.steady === true;
         this.#answer?.resolve(message.sdp);
         break;
       case "words":
@@ -555,6 +563,33 @@ export class OffhookCall extends EventTarget {
     }
   }
 
+  /** Looks whether packets still come. */
+  async #listen() {
+    const [receiver] = this.#peer?.getReceivers() ?? [];
+    if (!this.#steady || !receiver || this.#over()) return this.#hears();
+    let packets = 0;
+    (await receiver.getStats()).forEach((report) => {
+      if (report.type === "inbound-rtp") packets += report.packetsReceived ?? 0;
+    });
+    const now = performance.now();
+    const before = this.#received;
+    if (packets !== before.packets) {
+      this.#received = { packets, at: now, unchanged: 0 };
+      this.#hears();
+    } else if (packets > 0 && ++before.unchanged * LISTEN_MS >= DEAF_MS && now - before.at >= DEAF_MS && !this.#deaf) {
+      // Not by the clock alone: the page may have been asleep.
+      this.#deaf = true;
+      this.#look();
+    }
+  }
+
+  #hears() {
+    if (!this.#deaf) return;
+    this.#deaf = false;
+    this.#sound.dispatchEvent(new Event("back"));
+    this.#look();
+  }
+
   #whole() {
     return this.#socket !== null && this.#answer === null && this.audible;
   }
@@ -567,7 +602,7 @@ export class OffhookCall extends EventTarget {
     for (let tried = 0; !this.#over() && !this.#whole(); tried++) {
       // Many pages lose the same server at once: they do not come back at once.
       await this.#pause(tried ? Math.min(4_000, 250 * 2 ** tried) * (0.75 + Math.random() / 2) : 150 * Math.random());
-      if (this.#over()) break;
+      if (this.#over() || this.#whole()) break;
       if (performance.now() > giveUpAt) {
         this.#refuse(new CallError("lost"));
         break;
@@ -605,8 +640,12 @@ export class OffhookCall extends EventTarget {
       const peer = /** @type {RTCPeerConnection} */ (this.#peer);
       const look = () => this.audible && done();
       peer.addEventListener("iceconnectionstatechange", look);
+      this.#sound.addEventListener("back", look);
       look();
-      return () => peer.removeEventListener("iceconnectionstatechange", look);
+      return () => {
+        peer.removeEventListener("iceconnectionstatechange", look);
+        this.#sound.removeEventListener("back", look);
+      };
     }, limitMs);
   }
 
