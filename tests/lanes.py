@@ -15,7 +15,7 @@ from xdist.workermanage import WorkerController
 FOLDERS = (
     *("live", "peers", "calls", "webrtc", "sip"),
     *("cli", "console", "dialplan", "store", "telemetry", ""),
-    *("models", "agents", "media", "speech"),
+    *("hostile", "models", "agents", "media", "speech"),
 )
 """Of tests, from those that wait to those that compute. What is in none of them lies in the middle."""
 
