@@ -20,12 +20,16 @@ run: weights
 demo: weights
 	@$(BIN)/offhook demo
 
+# Most tests wait, for a sentence to be said or a line to be given up: so one process more than there are processors
+# runs them. Which process runs which: tests/lanes.py.
+TESTERS ?= $(shell echo $$(($$(nproc) < 7 ? $$(nproc) + 1 : 8)))
+
 # The tests build C too, with the cmake and ninja that requirements.txt brought.
 test: export PATH := $(CURDIR)/$(BIN):$(PATH)
 test: weights tools peers lint
 	@$(BIN)/offhook models pull --quiet-if-complete gemma-3-270m duplex
 	@$(BIN)/offhook models build
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(TESTERS)
 
 lint: tools
 	$(BIN)/ruff format --check server models tests loadtest dialplans

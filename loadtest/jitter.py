@@ -108,7 +108,8 @@ def back_s(played: Played, at_s: float = traces.SPIKE_AT_S) -> float | None:
     if played.runs:
         each = [back_s(run, at_s) for run in played.runs]
         return None if None in each else max(each)
-    at_ns, delay_ms = windows(played)
+    # Without the very end: that nothing follows the last packet looks like another stall, and is met like one.
+    at_ns, delay_ms = (each[:-2] for each in windows(played))
     before = delay_ms[(at_ns > (at_s - 10) * 1e9) & (at_ns < at_s * 1e9)]
     came_ns = (at_s * 1000 + traces.SPIKE_MS + traces.BASE_MS) * 1e6
     away = at_ns[(at_ns >= came_ns) & (delay_ms > np.median(before) + NEAR_MS)]

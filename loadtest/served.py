@@ -6,6 +6,7 @@ For programs that measure and for tests; it is the product as it ships, started 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -23,6 +24,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 LOOPBACK = "127.0.0.1"
+
+_asked = itertools.count()
+"""How many ports this process has looked at."""
+_given_for_good: set[int] = set()
 
 
 class ServerError(Exception):
@@ -170,12 +175,35 @@ def plainly() -> Iterator[None]:
         raise SystemExit(str(error)) from None
 
 
-def free_port(kind: socket.SocketKind) -> int:
-    """A port of 127.0.0.1 that was free a moment ago."""
+def free_port(kind: socket.SocketKind, for_good: bool = False) -> int:
+    """A port of 127.0.0.1 that was free a moment ago. One for datagrams is free for TCP as well, because SIP has both
+    at one port, and so are the three behind it, because telephones take up to four for a call's media.
+
+    Nobody else takes it before whoever asked does: it is below those that the system gives out, and each process goes
+    round in a range of its own, so that several may start servers at the same moment. `for_good`: in this process it is
+    not given again, even where nobody listens at it."""
+    first = 10_000 + os.getpid() % 50 * 200
+    for number in itertools.islice(_asked, 50):
+        port = first + number % 50 * 4
+        wanted = {(port, kind), (port, socket.SOCK_STREAM)}
+        if kind is socket.SOCK_DGRAM:
+            wanted |= {(port + behind, kind) for behind in (1, 2, 3)}
+        if port not in _given_for_good and all(_is_free(*each) for each in wanted):
+            if for_good:
+                _given_for_good.add(port)
+            return port
+    raise ServerError(f"no port of {LOOPBACK} is free between {first} and {first + 199}")
+
+
+def _is_free(port: int, kind: socket.SocketKind) -> bool:
     with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        if kind is socket.SOCK_STREAM:  # as servers listen: what is left of closed connections is in nobody's way
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        return True
 
 
 def _toml(value: Mapping[str, Any], prefix: str = "") -> str:

@@ -469,7 +469,7 @@ def _certificate(folder: Path) -> tuple[Path, Path]:
 
 def soak(calls: int, warm: int, a_second: float) -> Found:
     """Run it against a server of its own."""
-    far_ends = {how: free_port(socket.SOCK_DGRAM) for how in FAR_ENDS}
+    far_ends = {how: free_port(socket.SOCK_DGRAM, for_good=True) for how in FAR_ENDS}
     with tempfile.TemporaryDirectory(prefix="offhook-") as folder:
         home = Path(folder) / "home"
         home.mkdir()

@@ -49,7 +49,7 @@ def built(folder: Path, costs: dict[str, str]) -> Path:
         if found != 1:
             raise SystemExit(f"delay.c has no cost named {name}")
     folder.joinpath("delay.c").write_text(rules)
-    units = "rtp g711 codec opus comfort arrive expand gap playout sound stretch waiting".split()
+    units = "amiss rtp g711 codec opus comfort arrive expand gap playout sound stretch waiting".split()
     sources = [f"native/src/{unit}.c" for unit in units] + [str(folder / "delay.c"), "native/tests/playout_trace.c"]
     flags = ["-O2", "-std=gnu11", "-D_GNU_SOURCE", "-Inative/include", "-Inative/src", "-I/usr/include/opus"]
     subprocess.run(["cc", *flags, *sources, "-lopus", "-lm", "-o", folder / "play"], cwd=ROOT, check=True)

@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct oh_demux demux;
 	int64_t         now_ns = 1000000000, begun_ns = now_ns;
-	int64_t         up[3] = {0, 0, 0}; /* STUN of strangers and of the selected, DTLS */
+	int64_t         up[3] = {0, 0, 0}; /* of strangers, STUN of the selected, their DTLS */
 	bool            selected;
 	uint32_t        before_ip = 0;
 	uint16_t        before_port = 0;
@@ -45,11 +45,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			if (kind != OH_DEMUX_STUN && kind != OH_DEMUX_DTLS)
 				abort();
 			selected = port != 0 && ip == demux.ip && port == demux.port;
-			if (++up[kind == OH_DEMUX_DTLS ? 2 : selected] > OH_DEMUX_BURST + (now_ns - begun_ns) / OH_DEMUX_LEAST_NS)
+			if (++up[selected && kind == OH_DEMUX_DTLS ? 2 : selected] > OH_DEMUX_BURST + (now_ns - begun_ns) / OH_DEMUX_LEAST_NS)
 				abort();
-			if (kind == OH_DEMUX_STUN)
-				break;
-			if (port == 0 || ip != demux.ip || port != demux.port)
+			if (kind == OH_DEMUX_DTLS && demux.port != 0 && !selected)
 				abort();
 			break;
 		case OH_DEMUX_MEDIA:
@@ -61,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				abort();
 			break;
 		case OH_DEMUX_WRONG_SOURCE:
-			if (kind == OH_DEMUX_STUN || (port != 0 && ip == demux.ip && port == demux.port))
+			if (kind == OH_DEMUX_STUN || (kind == OH_DEMUX_DTLS && demux.port == 0) || (port != 0 && ip == demux.ip && port == demux.port))
 				abort();
 			break;
 		case OH_DEMUX_TOO_MANY:

@@ -43,8 +43,8 @@
  * authentic is counted and changes nothing: it is not even a candidate for the above. Reports are SRTCP.
  *
  * ICE (oh_port_ice): media and DTLS are taken only from, and sent only to, the address that oh_port_select names, and
- * where none is named from nobody; nothing is latched. STUN from anywhere and DTLS from there are handed up
- * (oh_core_datagrams) for those who know these protocols, who answer with oh_port_post. RTCP is on the RTP port.
+ * where none is named from nobody; nothing is latched. STUN from anywhere and DTLS from there, or from anywhere while none is
+ * named, are handed up (oh_core_datagrams) for those who know these protocols, who answer with oh_port_post. RTCP is on the RTP port.
  *
  * Functions return 0 or a negative errno; -ENOENT where the port is not (or no longer) open, -ETIMEDOUT where the
  * media thread did not answer, -ESHUTDOWN once the core stops.

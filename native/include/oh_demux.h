@@ -2,8 +2,8 @@
  * oh_demux.h - which of the datagrams on an ICE port's one socket are media, which are for the ICE and DTLS agents, and
  * which for nobody (RFC 7983, RFC 5761).
  *
- * STUN may come from anywhere, for that is how an address proves itself; all else only from the one address that the ICE
- * agent has selected, and for OH_DEMUX_BEFORE_NS media that was on its way still from the one selected before. STUN and
+ * STUN may come from anywhere, for that is how an address proves itself, and so may DTLS while no address is selected, for
+ * where there is no ICE that is how; all else only from the one address that an agent has selected, and for OH_DEMUX_BEFORE_NS media that was on its way still from the one selected before. STUN and
  * DTLS that are handed up cost more than they do here: of each, OH_DEMUX_BURST datagrams are let through at once, then one
  * every OH_DEMUX_LEAST_NS. What strangers send is counted apart from the selected address's, for without its checks (RFC
  * 7675) a call would end. Pure: knows no socket and no clock, reads two bytes.
@@ -43,7 +43,7 @@ struct oh_demux {
 	uint16_t before_port;
 	int64_t  before_until_ns; /* CLOCK_MONOTONIC */
 	int64_t  stun_free_ns;    /* the buckets: when the next one would be let through had there been no pause */
-	int64_t  stranger_free_ns; /* STUN from elsewhere */
+	int64_t  stranger_free_ns; /* STUN and DTLS from elsewhere */
 	int64_t  dtls_free_ns;
 };
 

@@ -53,6 +53,7 @@
 #include "oh_comfort.h"
 #include "oh_conceal.h"
 #include "oh_lead.h"
+#include "oh_came.h"
 
 #define OH_LISTEN_WAIT_NS     40000000ll  /* longest wait behind a gap, and beyond a packet's due time */
 #define OH_LISTEN_SLOW_NS     80000000ll  /* most that a packet may be expected to take longer than the newest did */
@@ -145,7 +146,6 @@ struct oh_listen {                                      /* private but for `coun
 	bool                      jump_seen;            /* one packet far off came: jump_seq is its sequence number + 1 */
 	uint16_t                  jump_seq;
 	uint16_t                  next_seq;             /* of the packet that continues the stream */
-	uint16_t                  top_seq;              /* highest sequence number seen */
 	uint32_t                  top_ts;               /* highest timestamp of audio or comfort noise seen */
 	int64_t                   top_ns;               /* when the highest sequence number came */
 	uint16_t                  waiting;              /* slots in use */
@@ -160,7 +160,7 @@ struct oh_listen {                                      /* private but for `coun
 	int64_t                   behind_ns;            /* when the first came of the packets that have been late since ... */
 	uint32_t                  behind_ts;            /* ... the stream moved on, and its timestamp */
 	uint32_t                  behind;               /* how many these are by now */
-	uint64_t                  seen[2];              /* bit i: sequence number top_seq - i has come */
+	struct oh_came            came;                 /* sequence numbers */
 	uint32_t                  quiet;                /* of the samples to make up, so many are the sender's own silence */
 	struct oh_lead            lead;                 /* of the reader over our clock */
 	int16_t                   pcm[OH_LISTEN_MAX_SAMPLES];

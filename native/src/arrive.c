@@ -9,7 +9,6 @@
 #define MS 1000000ll
 
 enum {
-	SEEN = 128,        /* sequence numbers remembered */
 	SEQ_FAR = 1000,    /* a sequence number further off is of another stream, if a second follows it */
 	FASTS_MS = 10000,
 	USUAL = 64,        /* packets that the mean transit runs over */
@@ -62,11 +61,10 @@ static void start_stream(struct oh_playout *playout, const struct oh_playout_pac
 	playout->again = false;
 	playout->jump_seen = false;
 	oh_gap_forget(&playout->gaps);
-	playout->top_seq = (uint16_t)(packet->seq - 1);
+	oh_came_init(&playout->came, (uint16_t)(packet->seq - 1));
 	playout->top_ts = packet->timestamp;
 	playout->top_at = at;
 	playout->top_n = 0;
-	playout->seen[0] = playout->seen[1] = 0;
 	for (unsigned i = 0; i < OH_PLAYOUT_FASTS; i++)
 		playout->fast_ns[i] = arrival_ns - at * playout->sample_ns;
 	playout->fast_from_ns = arrival_ns;
@@ -75,7 +73,7 @@ static void start_stream(struct oh_playout *playout, const struct oh_playout_pac
 /* Is this far from the stream as it was? Decided by the numbers alone. */
 static bool is_far(struct oh_playout *playout, uint16_t seq)
 {
-	int off = oh_seq_diff(seq, playout->top_seq);
+	int off = oh_came_ahead(&playout->came, seq);
 
 	return off > SEQ_FAR || off < -SEQ_FAR;
 }
@@ -86,30 +84,6 @@ static bool has_jumped(const struct oh_playout *playout, int32_t ahead, int64_t 
 	int64_t transit_ns = arrival_ns - (playout->top_at + ahead) * playout->sample_ns;
 
 	return ahead < 0 || transit_ns < sooner(playout->fast_ns[0], playout->fast_ns[1]) - EARLY_NS;
-}
-
-/* True the first time that a sequence number comes. */
-static bool take_seq(struct oh_playout *playout, uint16_t seq)
-{
-	int ahead = oh_seq_diff(seq, playout->top_seq);
-
-	if (ahead > 0) {
-		playout->seen[1] = ahead >= SEEN ? 0
-		                   : ahead >= 64 ? playout->seen[0] << (ahead - 64)
-		                                 : playout->seen[1] << ahead | playout->seen[0] >> (64 - ahead);
-		playout->seen[0] = ahead >= 64 ? 0 : playout->seen[0] << ahead;
-		playout->seen[0] |= 1;
-		playout->top_seq = seq;
-		return true;
-	}
-	if (-ahead >= SEEN)
-		return true;
-
-	uint64_t *word = &playout->seen[-ahead / 64], bit = 1ull << (-ahead % 64);
-	bool      first = !(*word & bit);
-
-	*word |= bit;
-	return first;
 }
 
 /* ---- what a packet teaches ---- */
@@ -203,7 +177,7 @@ int oh_playout_put(struct oh_playout *playout, const struct oh_playout_packet *p
 	}
 
 	int32_t ahead = oh_ts_diff(packet->timestamp, playout->top_ts) / (int32_t)playout->ticks;
-	bool    in_order = oh_seq_diff(packet->seq, playout->top_seq) > 0;
+	bool    in_order = oh_came_ahead(&playout->came, packet->seq) > 0;
 
 	if (in_order && taken.kind != OH_WAITING_SILENT && has_jumped(playout, ahead, arrival_ns)) {
 		start_stream(playout, packet, arrival_ns);
@@ -212,9 +186,9 @@ int oh_playout_put(struct oh_playout *playout, const struct oh_playout_packet *p
 	if (!in_order && ahead > 0)
 		goto bad; /* older by one number and newer by the other */
 
-	int missing = oh_seq_diff(packet->seq, playout->top_seq) - 1;
+	int missing = oh_came_ahead(&playout->came, packet->seq) - 1;
 
-	if (!take_seq(playout, packet->seq)) {
+	if (!oh_came_take(&playout->came, packet->seq)) {
 		playout->counters.duplicate++;
 		return 0;
 	}

@@ -52,8 +52,10 @@ enum oh_demux_verdict oh_demux_judge(struct oh_demux *demux, uint32_t ip, uint16
 		return hand_up(selected ? &demux->stun_free_ns : &demux->stranger_free_ns, now_ns);
 	if (kind == OH_DEMUX_OTHER)
 		return OH_DEMUX_BAD;
-	if (kind == OH_DEMUX_DTLS)
-		return selected ? hand_up(&demux->dtls_free_ns, now_ns) : OH_DEMUX_WRONG_SOURCE;
+	if (kind == OH_DEMUX_DTLS && selected)
+		return hand_up(&demux->dtls_free_ns, now_ns);
+	if (kind == OH_DEMUX_DTLS) /* while nobody is selected, a certificate may say who is to be */
+		return demux->port == 0 ? hand_up(&demux->stranger_free_ns, now_ns) : OH_DEMUX_WRONG_SOURCE;
 	if (!selected && (demux->before_port == 0 || demux->before_port != port || demux->before_ip != ip ||
 	                  now_ns >= demux->before_until_ns))
 		return OH_DEMUX_WRONG_SOURCE;

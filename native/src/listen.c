@@ -10,7 +10,6 @@
 enum {
 	AT_MOST_MS = 1000,             /* made up in one call */
 	LONGEST_MS = 120,              /* packet there is */
-	SEEN = 128,                    /* sequence numbers remembered */
 	STUCK_NS = 500000000,          /* nothing but late packets for so long: the path's delay grew for good */
 	FAR_BEHIND_MS = 200,           /* where so much is missing to what comes, ... */
 	BEHIND = 4,                    /* ... so many late ones in a row, at the pace at which they were said, tell the same */
@@ -18,7 +17,7 @@ enum {
 	NS_A_PACKET = 5000000,         /* shortest packets that a sequence number's advance is explained by */
 };
 
-_Static_assert(OH_LISTEN_SEQ_JUMP < SEEN, "whatever is not a jump is remembered");
+_Static_assert(OH_LISTEN_SEQ_JUMP < OH_CAME, "whatever is not a jump is remembered");
 
 static int64_t samples_of(const struct oh_listen *listen, int64_t ns)
 {
@@ -269,11 +268,9 @@ static void begin(struct oh_listen *listen, const struct oh_listen_item *item, u
 	listen->ssrc = ssrc;
 	listen->next_seq = item->seq;
 	listen->next_ts = item->timestamp;
-	listen->top_seq = item->seq;
+	oh_came_init(&listen->came, item->seq);
 	listen->top_ts = item->timestamp;
 	listen->top_ns = arrival_ns;
-	listen->seen[0] = 0;
-	listen->seen[1] = 0;
 	listen->usual = 0;
 	set_base(listen, item, arrival_ns, true);
 	listen->restarted = listen->at > 0;
@@ -305,7 +302,7 @@ enum place { PLACE_HERE, PLACE_JUMP, PLACE_RESTART };
 /* Is a packet in its order late, all of it? */
 static bool is_behind(const struct oh_listen *listen, const struct oh_listen_item *item)
 {
-	return item->content != OH_CARRIES_OTHER && oh_seq_diff(item->seq, listen->top_seq) > 0 &&
+	return item->content != OH_CARRIES_OTHER && oh_came_ahead(&listen->came, item->seq) > 0 &&
 	       oh_listen_ahead(listen, item->timestamp) + (int64_t)item->samples <= 0;
 }
 
@@ -322,7 +319,7 @@ static bool stays_behind(const struct oh_listen *listen, const struct oh_listen_
 /* Note whether packets in their order are late, one after the other. */
 static void watch_behind(struct oh_listen *listen, const struct oh_listen_item *item, int64_t arrival_ns)
 {
-	if (oh_seq_diff(item->seq, listen->top_seq) <= 0)
+	if (oh_came_ahead(&listen->came, item->seq) <= 0)
 		return;
 	if (!is_behind(listen, item)) {
 		listen->behind = 0;
@@ -339,7 +336,7 @@ static void watch_behind(struct oh_listen *listen, const struct oh_listen_item *
 /* Does the packet belong to the stream as we know it? */
 static enum place place_of(const struct oh_listen *listen, const struct oh_listen_item *item, uint32_t ssrc, int64_t arrival_ns)
 {
-	int     ahead = oh_seq_diff(item->seq, listen->top_seq);
+	int     ahead = oh_came_ahead(&listen->came, item->seq);
 	int64_t explained = (arrival_ns - listen->top_ns) / NS_A_PACKET;
 
 	if (ssrc != listen->ssrc || (listen->new_clock && item->content != OH_CARRIES_OTHER))
@@ -373,35 +370,18 @@ static enum place place_of(const struct oh_listen *listen, const struct oh_liste
 /* Note the sequence number; false where it has been here before. */
 static bool is_new(struct oh_listen *listen, const struct oh_listen_item *item, int64_t arrival_ns)
 {
-	int ahead = oh_seq_diff(item->seq, listen->top_seq);
+	int ahead = oh_came_ahead(&listen->came, item->seq);
 
 	if (ahead > 0) {
-		for (; ahead > 0; ahead -= 63) { /* shift 128 bits by as many, 63 at a time */
-			int by = ahead < 63 ? ahead : 63;
-
-			listen->seen[1] = listen->seen[1] << by | listen->seen[0] >> (64 - by);
-			listen->seen[0] <<= by;
-		}
-		listen->top_seq = item->seq;
 		listen->top_ns = arrival_ns;
 		if (item->content != OH_CARRIES_OTHER) {
 			listen->top_ts = item->timestamp;
 			set_base(listen, item, arrival_ns, false);
 		}
-		listen->seen[0] |= 1;
-		return true;
 	}
-
-	unsigned back = (unsigned)-ahead;
-	uint64_t bit = 1ull << (back % 64);
-
-	if (OH_AMISS(back >= SEEN))
+	if (OH_AMISS(ahead <= -OH_CAME) || !oh_came_take(&listen->came, item->seq))
 		return false;
-	if (listen->seen[back / 64] & bit)
-		return false;
-	listen->seen[back / 64] |= bit;
-	if (ahead < 0)
-		listen->counters.reordered++;
+	listen->counters.reordered += ahead < 0;
 	return true;
 }
 

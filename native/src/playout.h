@@ -8,6 +8,7 @@
 #include "oh_delay.h"
 #include "oh_expand.h"
 #include "oh_playout.h"
+#include "oh_came.h"
 #include "waiting.h"
 
 #define OH_PLAYOUT_RUNS   16u
@@ -39,11 +40,10 @@ struct oh_playout {
 	bool                       fresh;         /* ... and was found to be its first */
 	bool                       jump_seen;     /* a packet far off came: its sequence number + 1 is jump_seq */
 	uint16_t                   jump_seq;
-	uint16_t                   top_seq;       /* highest sequence number */
 	uint32_t                   top_ts;        /* highest timestamp */
 	int64_t                    top_at;        /* its place */
 	int32_t                    top_n;         /* samples of that packet */
-	uint64_t                   seen[2];       /* bit i: sequence number top_seq - i has come */
+	struct oh_came             came;          /* sequence numbers */
 	int64_t                    fast_ns[OH_PLAYOUT_FASTS]; /* shortest transit of the last ten seconds, and those before */
 	int64_t                    fast_from_ns;
 	int64_t                    usual_ns;      /* mean transit */

@@ -7,9 +7,9 @@
  * It says its seed first. The same seed asks the same things in the same order in each thread; how the threads meet
  * is the machine's to choose, so that what one run finds another may need several to find again.
  *
- * Each few seconds the core is stopped, amid packets, calls and tracks, and another is started. The pace changes with each
- * second, for some faults need a call to be rebuilt a hundred times, others that it is left alone for a while. What it
- * finds it ends with: a sanitizer's report, a failed assertion, or an answer that oh_core.h does not name. It ends
+ * After a few seconds, or thirty, the core is stopped, amid packets, calls and tracks, and another is started; and four
+ * times in each such round the pace changes, for some faults need a call to be rebuilt a hundred times, others that it is
+ * left alone for a while. What it finds it ends with: a sanitizer's report, a failed assertion, or an answer that oh_core.h does not name. It ends
  * well where each verb has been done at least once, packets went both ways, and the core found nothing amiss.
  */
 #include <arpa/inet.h>
@@ -24,18 +24,19 @@
 
 #include "hammer.h"
 
-#define ROUND_NS 3000000000ll
 #define HASTE    100u /* the first things asked of a core, so that there is something to leave alone */
 #define LONGER   6    /* times as long as was asked for, where some verb has not been done by then */
 
-static const long naps_us[][4] = {{0, 0, 1000, 5000}, {5000, 10000, 50000, 100000}, {50000, 100000, 200000, 300000}};
+#define SECOND   1000000000ll
+static const int64_t rounds_s[] = {2, 4, 8, 30};
+static const long    naps_us[][4] = {{0, 0, 1000, 5000}, {5000, 10000, 50000, 100000}, {50000, 100000, 200000, 300000}};
 
 static void *ask_main(void *arg)
 {
 	struct asker *asker = arg;
 
 	for (uint32_t asked = 0; !atomic_load(&asker->board->over); asked++) {
-		uint32_t    scene = (uint32_t)((now_ns() - asker->board->began_ns) / SCENE_NS);
+		uint32_t    scene = (uint32_t)(now_ns() / asker->board->scene_ns);
 		struct dice chance = dice_of(asker->board->seed + scene, ASKERS + SENDERS);
 		uint32_t    pace = asked < HASTE ? 0 : below(&chance, 3);
 
@@ -161,19 +162,26 @@ int main(int argc, char **argv)
 {
 	static struct board     board;
 	char                    folder[] = "/tmp/oh-hammer-XXXXXX";
-	int64_t                 lasts_ns = (argc > 1 ? strtol(argv[1], NULL, 10) : 10) * 1000000000ll;
+	int64_t                 began_ns = now_ns();
+	int64_t                 lasts_ns = (argc > 1 ? strtol(argv[1], NULL, 10) : 10) * SECOND;
 	struct oh_core_counters total = {0};
 
-	board.began_ns = now_ns();
-	board.seed = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : (uint32_t)(board.began_ns / 1000);
+	CHECK(lasts_ns > 0);
+	board.seed = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : (uint32_t)(began_ns / 1000);
 	printf("seed %" PRIu32 "\n", board.seed);
 	fflush(stdout);
 	CHECK(mkdtemp(folder) != NULL);
 	board.folder = folder;
 	make_segment(&board);
 	open_far_ends(&board);
-	while (now_ns() < board.began_ns + (all_done() ? 1 : LONGER) * lasts_ns) {
-		play_round(&board, lasts_ns < ROUND_NS ? lasts_ns : ROUND_NS, &total);
+	while (now_ns() < began_ns + (all_done() ? 1 : LONGER) * lasts_ns) {
+		struct dice dice = dice_of(board.seed, ASKERS + SENDERS);
+		int64_t     round_ns = rounds_s[below(&dice, 4)] * SECOND;
+
+		if (round_ns > lasts_ns / 2)
+			round_ns = lasts_ns / 2;
+		board.scene_ns = round_ns / 4;
+		play_round(&board, round_ns, &total);
 		board.seed += 1000u;
 	}
 	for (unsigned i = 0; i < OWN_FAR; i++)

@@ -23,7 +23,6 @@
 #define PROMPTS  4u
 #define SLOTS    8u      /* as many for each asker */
 #define OWN_FAR  6u      /* sockets that packets come from, on three addresses */
-#define SCENE_NS 1000000000ll
 
 struct board {
 	struct oh_core     *core;
@@ -38,7 +37,7 @@ struct board {
 	struct sockaddr_in  far[OWN_FAR];
 	int                 far_fds[OWN_FAR];
 	const char         *folder;           /* for tracks */
-	int64_t             began_ns;
+	int64_t             scene_ns;         /* for so long the pace stays the same */
 	uint32_t            seed;             /* of this round */
 	_Atomic uint64_t    late_answers;     /* -ETIMEDOUT: the machine is overloaded, and nothing else is wrong */
 };

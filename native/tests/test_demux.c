@@ -58,12 +58,12 @@ static void only_stun_comes_from_elsewhere_than_the_selected_address(void)
 	}
 }
 
-static void while_nothing_is_selected_there_is_nothing_but_stun(void)
+static void while_nothing_is_selected_there_is_nothing_but_stun_and_dtls(void)
 {
 	start();
 	oh_demux_init(&demux);
-	CHECK_INT(judge(0, 0, 22, 0), OH_DEMUX_WRONG_SOURCE); /* "no address" is nobody's address */
-	CHECK_INT(judge(SELECTED, PORT, 22, 0), OH_DEMUX_WRONG_SOURCE);
+	CHECK_INT(judge(0, 0, 0x80, 0), OH_DEMUX_WRONG_SOURCE); /* "no address" is nobody's address */
+	CHECK_INT(judge(SELECTED, PORT, 22, 0), OH_DEMUX_HAND_UP);
 	CHECK_INT(judge(SELECTED, PORT, 0x80, 0), OH_DEMUX_WRONG_SOURCE);
 	CHECK_INT(judge(SELECTED, PORT, 1, 1), OH_DEMUX_HAND_UP);
 }
@@ -132,7 +132,7 @@ int main(void)
 {
 	RUN(the_first_byte_says_what_it_is);
 	RUN(only_stun_comes_from_elsewhere_than_the_selected_address);
-	RUN(while_nothing_is_selected_there_is_nothing_but_stun);
+	RUN(while_nothing_is_selected_there_is_nothing_but_stun_and_dtls);
 	RUN(media_on_its_way_when_another_address_is_selected_is_taken);
 	RUN(a_burst_is_let_through_and_then_fifty_a_second);
 	RUN(a_flood_of_stun_leaves_dtls_and_media_alone);

@@ -1,5 +1,6 @@
-"""A media port's way to a browser, on a real port: whom it listens to, when it has keys, and what it survives. The peer
-is a socket whose checks aioice writes and whose SRTP pylibsrtp seals."""
+"""A media port's way to a browser, or to a telephone that speaks DTLS without ICE, on a real port: whom it listens to,
+when it has keys, and what it survives. The peer is a socket whose checks aioice writes and whose SRTP pylibsrtp
+seals."""
 
 from __future__ import annotations
 
@@ -80,7 +81,9 @@ class Peer:
     async def hears(self) -> bytes:
         """The next datagram that is no media."""
         while True:
-            data = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.socket, 2_000), LIMIT_S)
+            # Not `wait_for`: where a datagram comes just as somebody cancels this, it forgets the cancelling (3.11).
+            async with asyncio.timeout(LIMIT_S):
+                data = await asyncio.get_running_loop().sock_recv(self.socket, 2_000)
             if not 128 <= data[0] <= 191:
                 return data
 
@@ -93,6 +96,8 @@ class Peer:
                     self.socket.send(event.data)
                 elif isinstance(event, Keyed):
                     self.keys = event.keys
+                else:
+                    raise TurnedAwayError
             if self.keys is not None:
                 return
             events = self.dtls.receive(await self.hears())
@@ -110,6 +115,10 @@ class Peer:
         self.sent += 1
         at = self.sent * 160 if timestamp is None else timestamp
         return struct.pack("!BBHII", 0x80, kind | 0x80 * marker, self.sent, at, 0xCAFE) + payload
+
+
+class TurnedAwayError(Exception):
+    """The server ended the handshake."""
 
 
 class Fingerprints:
@@ -142,6 +151,12 @@ class Server:
         theirs = Ice(peer.credentials.fragment, peer.credentials.password)
         self.line.take(theirs)
         self.line.begin(AgreedDtls(False, Fingerprints.theirs(), theirs))
+        self.port.remote(Remote(("127.0.0.1", 9), "ulaw", 0, 101, rtcp_mux=True, secure=True))
+
+    def agree_without_ice(self, address: tuple[str, int], active: bool = False) -> None:
+        """Offer and answer have crossed, and name these as the peer's address and who begins."""
+        self.line.at(address)
+        self.line.begin(AgreedDtls(active, Fingerprints.theirs(), None))
         self.port.remote(Remote(("127.0.0.1", 9), "ulaw", 0, 101, rtcp_mux=True, secure=True))
 
     def on_media(self) -> None:
@@ -311,3 +326,52 @@ async def test_what_comes_for_a_port_that_is_gone_ends_its_own_line_alone(server
     server.port.close()
     server.line.receive(check)
     assert [type(event) for event in server.told] == [Failed]
+
+
+@pytest.mark.parametrize("active", [False, True])
+async def test_without_ice_the_peer_is_where_its_description_says(server: Server, peer: Peer, active: bool) -> None:
+    peer.dtls = Dtls(THEIRS, (Fingerprints.ours(server.line),), active=not active)
+    server.agree_without_ice(peer.address, active)
+    await peer.shakes()
+    await server.tells(Connected())
+    sealed = peer.session()
+    for _ in range(6):
+        peer.socket.send(sealed.protect(peer.rtp(0, b"\xff" * 160)))
+    assert (await server.reports(MediaStarted)).address == peer.address
+
+
+async def test_without_ice_a_peer_behind_nat_is_known_by_its_certificate_and_nobody_is_in_its_way(
+    server: Server, peer: Peer
+) -> None:
+    described = Peer(server.line)  # where its description says that it is, and nobody answers
+    others = [Peer(server.line) for _ in range(secureline.MOST_KNOCKING + 1)]
+    server.agree_without_ice(described.address)
+    for other in others:
+        other.dtls = Dtls(DtlsIdentity(Certificate.make()), (Fingerprints.ours(server.line),), active=True)
+    for other in others[:-1]:
+        (hello,) = [event.data for event in other.dtls.start() if isinstance(event, Transmit)]
+        other.socket.send(hello)
+        answer = await other.hears()
+        # HelloVerifyRequest: whose address is forged is sent no more than they sent.
+        assert answer[0] == 22 and answer[13] == 3 and len(answer) <= len(hello)
+    with pytest.raises(TurnedAwayError):
+        await others[-1].shakes()
+    assert server.told == [] and not server.line.connected
+    await peer.shakes()
+    await server.tells(Connected())
+    assert server.line.selected == peer.address and server.told == [Connected()]
+    sealed = peer.session()
+    for _ in range(6):
+        peer.socket.send(sealed.protect(peer.rtp(0, b"\xff" * 160)))
+    assert (await server.reports(MediaStarted)).address == peer.address
+
+
+async def test_without_ice_another_certificate_at_the_described_address_ends_the_line(
+    server: Server, peer: Peer
+) -> None:
+    server.agree_without_ice(peer.address)
+    peer.dtls = Dtls(DtlsIdentity(Certificate.make()), (Fingerprints.ours(server.line),), active=True)
+    with pytest.raises(TurnedAwayError):
+        await peer.shakes()
+    (failed,) = await server.until(lambda: server.told)
+    assert isinstance(failed, Failed)

@@ -129,7 +129,7 @@ class Page:
 
 @contextlib.contextmanager
 def _page() -> Iterator[Callable[[bytes], None]]:
-    with asyncio.Runner() as runner, MediaCore("127.0.0.1", (43_000, 43_999)) as core:
+    with asyncio.Runner() as runner, MediaCore("127.0.0.1", (20_000, 29_999)) as core:
         desk = Desk(core)
         page = Page(desk)
 

@@ -12,7 +12,7 @@ from loadtest.served import LOOPBACK, Served, free_port, served
 
 USER, PASSWORD = "desk-7", "correct horse"
 
-FAR_END = free_port(socket.SOCK_DGRAM)
+FAR_END = free_port(socket.SOCK_DGRAM, for_good=True)
 """Where the telephone is that the plan's `dial` steps ring; whoever wants it to answer listens there."""
 
 PLAN = """\

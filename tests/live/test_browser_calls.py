@@ -180,8 +180,10 @@ async def test_the_server_says_that_it_is_full(echoing: object, tmp_path: Path) 
     server: Served = echoing(web={"max_calls": 1})  # type: ignore[operator]
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
-    async with calling(server, tmp_path / "one", "100", DESKTOP):
+    async with calling(server, tmp_path / "one", "100", DESKTOP) as (first, _, _):
         async with browsing(tmp_path / "two") as page:
             await page.goto(f"{server.console}/call?to=100")
             await page.get_by_role("button", name="Call").click()
             await expect(page.get_by_role("alert")).to_have_text("All lines are busy. Please call again in a while.")
+        await first.get_by_role("button", name="Hang up").click()  # or the server would wait for a page that is gone
+        await reaches(first, "ended")

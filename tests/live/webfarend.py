@@ -165,7 +165,8 @@ class WebFarEnd:
         message = json.loads(await socket.receive_text())
         if self.refusal is not None:
             await socket.send_text(json.dumps({"type": "error", "text": self.refusal}))
-            return
+            # Where a socket is just dropped while the page still tells of its candidates, the page may never read that.
+            return await socket.close()
         if message["type"] == "call":
             caller = Caller(len(self.callers) + 1)
             caller.steady = self.steady

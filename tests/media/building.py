@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,6 +33,16 @@ def built(folder: str, *options: str, target: str = "all") -> Path:
     """The folder of programs built with these CMake options: `build/<folder>/native`."""
     build = REPOSITORY / "build" / folder
     fixed = ("-DOH_TESTS=ON", "-DOH_MODULE=OFF", "-DCMAKE_BUILD_TYPE=Debug")
-    run("cmake", "-S", REPOSITORY, "-B", build, *fixed, *options, timeout_s=120)
-    run("cmake", "--build", build, "--parallel", "2", "--target", target, timeout_s=600)
+    with _alone_in(build):
+        run("cmake", "-S", REPOSITORY, "-B", build, *fixed, *options, timeout_s=120)
+        run("cmake", "--build", build, "--parallel", "2", "--target", target, timeout_s=600)
     return build / "native"
+
+
+@contextlib.contextmanager
+def _alone_in(build: Path) -> Iterator[None]:
+    """Only one process at a time builds there."""
+    build.mkdir(parents=True, exist_ok=True)
+    with (build / ".building").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -13,7 +13,7 @@ from tests.media.telephone import Ears, Telephone
 
 @pytest.fixture
 def core() -> Iterator[MediaCore]:
-    with MediaCore("127.0.0.1", (30_000, 39_999)) as made:
+    with MediaCore("127.0.0.1", (20_000, 29_999)) as made:
         yield made
 
 

@@ -273,7 +273,7 @@ def test_a_caller_who_speaks_on_is_heard_through_a_flood_of_strangers(
 def test_when_ports_run_out_calls_that_are_on_are_untouched_and_a_closed_one_makes_room(
     phone: Telephone,
 ) -> None:
-    with MediaCore("127.0.0.1", (37_000, 37_031)) as core:
+    with MediaCore("127.0.0.1", (32_000, 32_031)) as core:
         ports: list[Port] = []
         with pytest.raises(MediaError, match="no pair of UDP ports is free"):
             while True:

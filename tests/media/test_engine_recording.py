@@ -172,7 +172,7 @@ from pathlib import Path
 from offhook.media import MediaCore, RecordClosed, RecordFailed, RecordResumed, Remote
 
 folder, what = Path(sys.argv[1]), sys.argv[2]
-core = MediaCore("127.0.0.1", (30_000, 39_999))
+core = MediaCore("127.0.0.1", (20_000, 29_999))
 one, other = core.open(), core.open()
 one.remote(Remote(other.address, "ulaw", 0))
 other.remote(Remote(one.address, "ulaw", 0))

@@ -15,7 +15,7 @@ from tests.media.telephone import Ears, Telephone, Worker, level, tone, until
 
 @pytest.fixture
 def core() -> Iterator[MediaCore]:
-    with MediaCore("127.0.0.1", (30_000, 39_999), threads=3) as made:
+    with MediaCore("127.0.0.1", (20_000, 29_999), threads=3) as made:
         yield made
 
 
@@ -43,7 +43,7 @@ def test_ports_are_spread_and_none_shares_its_number(core: MediaCore) -> None:
 
 def test_one_of_many_threads_holds_as_many_ports_as_one_alone() -> None:
     """Numbers that are 64 apart, as the threads share them out, must not come back to the same few places."""
-    with MediaCore("127.0.0.1", (30_000, 39_999), threads=64) as core:
+    with MediaCore("127.0.0.1", (20_000, 29_999), threads=64) as core:
         first = core.open("first")
         ports = [first, *(core.open(f"{n}", first) for n in range(300))]
         assert len({port.number for port in ports}) == 301

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import random
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.data import data
+from tests.media import building
 
 PACKET_MS = 20
-_REPOSITORY = Path(__file__).resolve().parents[2]
-_BUILD = _REPOSITORY / "build" / "trace"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +33,7 @@ class Flow:
 
 def built(program: str) -> Path:
     """One of `native/tests`' programs."""
-    options = ["-DOH_TESTS=ON", "-DOH_MODULE=OFF", "-DCMAKE_BUILD_TYPE=Release"]
-    subprocess.run(
-        ["cmake", "-S", str(_REPOSITORY), "-B", str(_BUILD), *options], check=True, stdout=subprocess.DEVNULL
-    )
-    subprocess.run(["cmake", "--build", str(_BUILD), "--target", program], check=True, stdout=subprocess.DEVNULL)
-    return _BUILD / "native" / "tests" / program
+    return building.built("trace", "-DCMAKE_BUILD_TYPE=Release", target=program) / "tests" / program
 
 
 def queued_behind(deliveries_ms: list[int]) -> list[int]:

@@ -30,7 +30,8 @@ audio_player aufile,{heard}
 audio_alert aufile,{heard}
 audio_path {folder}
 snd_path {folder}
-rtp_ports 38000-38990
+rtp_ports 30200-30990
+rtcp_mux {mux}
 call_local_timeout 60
 call_max_calls 2
 """
@@ -49,9 +50,10 @@ class Baresip:
         modules: Sequence[str] = (),
         authority: Path | None = None,
         port: int | None = None,
+        one_port: bool = False,
     ) -> None:
         """`account` is what stands behind its address; with `port`, its server is there, over TLS, and proven by a
-        certificate of `authority`."""
+        certificate of `authority`. `one_port`: RTCP on the port of the audio."""
         self.heard = folder / "heard.wav"
         self.log = folder / "baresip.log"
         self._control = free_port(socket.SOCK_STREAM)
@@ -59,6 +61,7 @@ class Baresip:
             CONFIG.format(
                 sip=free_port(socket.SOCK_DGRAM),
                 modules=MODULES,
+                mux="yes" if one_port else "no",
                 control=self._control,
                 source=source,
                 heard=self.heard,

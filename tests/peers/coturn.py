@@ -14,7 +14,7 @@ from loadtest.served import free_port
 from tests.peers.processes import running
 
 PROGRAM = shutil.which("turnserver")
-RELAYED = range(34_000, 34_100)
+RELAYED = range(30_100, 30_200)
 """The ports that it relays from."""
 LIMIT_S = 10.0
 

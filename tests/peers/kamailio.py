@@ -1,5 +1,6 @@
 """Kamailio with rtpengine as it stands at the edge of a network, on this machine: a proxy that records its route, takes
-the media of each call through rtpengine, and hands calls to those servers that answer its OPTIONS."""
+the media of each call through rtpengine, hands calls to those servers that answer its OPTIONS, and those of a server's
+to the telephones that have registered with it."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ RTPENGINE = shutil.which("rtpengine")
 MISSING = [name for name, path in (("kamailio", KAMAILIO), ("kamcmd", KAMCMD)) if not Path(path).exists()]
 MISSING += ["rtpengine"] if RTPENGINE is None else []
 
-MEDIA = range(33_000, 33_100)
+MEDIA = range(30_000, 30_100)
 """The ports of rtpengine's."""
 LIMIT_S = 20.0
 
@@ -30,7 +31,7 @@ fork=yes
 children=1
 disable_tcp=yes
 auto_aliases=no
-listen=udp:127.0.0.1:{port}
+listen=udp:{host}:{port}
 loadmodule "jsonrpcs.so"
 loadmodule "ctl.so"
 loadmodule "tm.so"
@@ -41,6 +42,8 @@ loadmodule "maxfwd.so"
 loadmodule "textops.so"
 loadmodule "siputils.so"
 loadmodule "xlog.so"
+loadmodule "usrloc.so"
+loadmodule "registrar.so"
 loadmodule "dispatcher.so"
 loadmodule "rtpengine.so"
 modparam("jsonrpcs", "transport", 0)
@@ -68,9 +71,15 @@ request_route {{
         exit;
     }}
     t_check_trans();
+    if (is_method("REGISTER")) {{ save("location"); exit; }}
     if (!is_method("INVITE")) {{ sl_send_reply("405", "Method Not Allowed"); exit; }}
     record_route();
-    if (!ds_select_dst("1", "4")) {{ sl_send_reply("503", "No Server"); exit; }}
+    if ($sp == {server}) {{
+        if (!lookup("location")) {{ sl_send_reply("404", "Not Registered"); exit; }}
+    }} else if (!ds_select_dst("1", "4")) {{
+        sl_send_reply("503", "No Server");
+        exit;
+    }}
     route(MEDIA);
     t_on_failure("OVER");
     t_relay();
@@ -97,9 +106,9 @@ failure_route[OVER] {{ rtpengine_delete(); }}
 class Kamailio:
     """The two, running. Make it with `kamailio`."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, host: str, port: int) -> None:
         self._folder = folder
-        self.port = port
+        self.host, self.port = host, port
         self.log, self.media_log = folder / "kamailio.log", folder / "rtpengine.log"
 
     def came(self, method: str, port: int) -> bool:
@@ -108,27 +117,40 @@ class Kamailio:
 
     async def servers(self) -> str:
         """What it makes of the servers: `AP` (active) or `IP` (not to be used)."""
-        process = await asyncio.create_subprocess_exec(
-            KAMCMD, "-s", f"unix:{self._folder}/ctl", "dispatcher.list",
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        text, _ = await process.communicate()
-        return " ".join(line.split()[1] for line in text.decode().splitlines() if "FLAGS:" in line)
+        text = await self._tells("dispatcher.list")
+        return " ".join(line.split()[1] for line in text.splitlines() if "FLAGS:" in line)
 
     async def until_servers_are(self, state: str) -> None:
         async with asyncio.timeout(LIMIT_S):
             while await self.servers() != state:  # noqa: ASYNC110  nobody tells
                 await asyncio.sleep(0.1)
 
+    async def until_registered(self, user: str) -> None:
+        async with asyncio.timeout(LIMIT_S):
+            while "Address: sip:" not in await self._tells("ul.lookup", "location", user):  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+
+    async def _tells(self, *about: str) -> str:
+        process = await asyncio.create_subprocess_exec(
+            KAMCMD, "-s", f"unix:{self._folder}/ctl", *about,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        text, _ = await process.communicate()
+        return text.decode()
+
 
 @contextlib.asynccontextmanager
-async def kamailio(folder: Path, server: int, to_server: str, to_callers: str) -> AsyncIterator[Kamailio]:
+async def kamailio(
+    folder: Path, server: int, to_server: str, to_callers: str, host: str = "127.0.0.1", port: int | None = None
+) -> AsyncIterator[Kamailio]:
     """The two in front of the server on the UDP port `server`; with the profile that offers get which go to it, and
     those which come from it. The server is not called before it has answered an OPTIONS."""
-    proxy, ng = Kamailio(folder, free_port(socket.SOCK_DGRAM)), free_port(socket.SOCK_DGRAM)
+    proxy, ng = Kamailio(folder, host, port or free_port(socket.SOCK_DGRAM)), free_port(socket.SOCK_DGRAM)
     (folder / "dispatcher.list").write_text(f"1 sip:127.0.0.1:{server} 9\n")  # inactive, and probed
     (folder / "kamailio.cfg").write_text(
-        CONFIG.format(port=proxy.port, folder=folder, ng=ng, server=server, to_server=to_server, to_callers=to_callers)
+        CONFIG.format(
+            host=host, port=proxy.port, folder=folder, ng=ng, server=server, to_server=to_server, to_callers=to_callers
+        )
     )
     assert RTPENGINE is not None
     relay = [

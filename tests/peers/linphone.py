@@ -126,7 +126,7 @@ async def linphone(
     heard = folder / "heard.wav"
     settings = SETTINGS.format(
         sip=free_port(socket.SOCK_STREAM), encryption=encryption, authority=authority, server=server,
-        rtp=free_port(socket.SOCK_DGRAM) // 2 * 2, mux=int(ice), nat="ice" if ice else "", stun="",
+        rtp=free_port(socket.SOCK_DGRAM) // 2 * 2, mux=int(encryption == "dtls"), nat="ice" if ice else "", stun="",
         register=int(register), **login,
     )  # fmt: skip
     for at, (name, (rate, channels)) in enumerate(KNOWN.items()):

@@ -4,15 +4,19 @@ them, made into one file each, and driven in Chromium through the words that `so
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import functools
 import hashlib
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from playwright.async_api import Page
 
 from tests.live.browser import browsing
@@ -28,8 +32,12 @@ class Softphone:
         self.page = page
 
     async def do(self, verb: str, *arguments: object) -> None:
-        """Have it `call`, `answer`, `hold`, `resume`, `press` or `hangUp`."""
+        """Have it `call`, `answer`, `hold`, `resume`, `restart` (its ICE), `reconnect`, `press` or `hangUp`."""
         await self.page.evaluate("([verb, all]) => softphone[verb](...all)", [verb, list(arguments)])
+
+    async def told(self, what: str) -> Any:
+        """What it knows, by a path into `told`."""
+        return await self.page.evaluate(f"softphone.told.{what}")
 
     async def until(self, condition: str) -> None:
         """Wait until this holds in the page, where `told` and `heard()` say what it knows and hears."""
@@ -42,21 +50,43 @@ class Softphone:
 
 @contextlib.asynccontextmanager
 async def softphone(
-    kind: str, folder: Path, microphone: Path, ws: str, address: str, password: str
+    kind: str,
+    folder: Path,
+    microphone: Path,
+    ws: str,
+    address: str,
+    password: str,
+    certificate: Path | None = None,
+    host: str = "127.0.0.1",
+    there: Callable[..., list[str]] | None = None,
 ) -> AsyncIterator[Softphone]:
-    """One of `jssip` and `sipjs`, registered as `address` over the WebSocket `ws`."""
+    """One of `jssip` and `sipjs`, registered as `address` over the WebSocket `ws`. `certificate`: of a server that it
+    believes though no authority it knows has signed it, a PEM file. `host`: the address of this machine that its page
+    is got from; `there` is `browsing`'s."""
     script = await asyncio.to_thread(lambda: bundle(kind).read_bytes())
     switches = ["--autoplay-policy=no-user-gesture-required"]
-    async with serving(script) as url, browsing(folder / "profile", *switches, microphone=microphone) as page:
-        await page.goto(url)
-        phone = Softphone(page)
-        await phone.do("register", {"ws": ws, "address": address, "password": password})
-        await phone.until("told.registered")
-        yield phone
+    if certificate is not None:
+        switches.append(f"--ignore-certificate-errors-spki-list={_pin(certificate)}")
+    async with serving(script, host) as url:
+        # Without https a page from another machine gets no microphone; this is what one says to have it all the same.
+        switches.append(f"--unsafely-treat-insecure-origin-as-secure={url}")
+        async with browsing(folder / "profile", *switches, microphone=microphone, there=there) as page:
+            await page.goto(url)
+            phone = Softphone(page)
+            await phone.do("register", {"ws": ws, "address": address, "password": password})
+            await phone.until("told.registered")
+            yield phone
+
+
+def _pin(certificate: Path) -> str:
+    """What Chromium calls a certificate by: the hash of its public key."""
+    key = x509.load_pem_x509_certificate(certificate.read_bytes()).public_key()
+    spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(hashlib.sha256(spki).digest()).decode()
 
 
 @contextlib.asynccontextmanager
-async def serving(script: bytes) -> AsyncIterator[str]:
+async def serving(script: bytes, host: str) -> AsyncIterator[str]:
     """Where a page with this script is, on this machine: pages from elsewhere may not call it unasked."""
     page = b"<!doctype html><meta charset=utf-8><title>Softphone</title><script>%s</script>" % script
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(page)
@@ -68,8 +98,8 @@ async def serving(script: bytes) -> AsyncIterator[str]:
             await writer.drain()
         writer.close()
 
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with await asyncio.start_server(answer, host, 0) as server:
+        yield f"http://{host}:{server.sockets[0].getsockname()[1]}/"
 
 
 @functools.cache

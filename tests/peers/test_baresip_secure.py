@@ -37,9 +37,10 @@ async def telephone(desk: Desk, folder: Path, account: str, codec: str = "PCMU/8
         source,
         account=f"{account};auth_pass=wonder",
         codec=codec,
-        modules=("srtp", "opus", "sndfile"),
+        modules=("srtp", "dtls_srtp", "opus", "sndfile"),
         authority=desk.folder / "certificate.pem",
         port=desk.sip.ports["tls"],
+        one_port="dtls" in account,
     )
     try:
         yield phone
@@ -47,7 +48,9 @@ async def telephone(desk: Desk, folder: Path, account: str, codec: str = "PCMU/8
         await asyncio.to_thread(phone.close)
 
 
-@pytest.mark.parametrize(("account", "codec"), [("srtp-mand", "PCMU/8000/1"), ("srtp", "opus/48000/2")])
+@pytest.mark.parametrize(
+    ("account", "codec"), [("srtp-mand", "PCMU/8000/1"), ("srtp", "opus/48000/2"), ("dtls_srtp", "PCMU/8000/1")]
+)
 async def test_baresip_calls_over_tls_and_both_hear_each_other_over_srtp(
     tmp_path: Path, account: str, codec: str
 ) -> None:

@@ -1,5 +1,5 @@
-"""linphone over TLS against a leg of ours, both ways: SRTP by keys in the SDP and by DTLS with ICE, tones heard at both
-ends, hold and resume, registered and rung."""
+"""linphone over TLS against a leg of ours, both ways: SRTP by keys in the SDP and by DTLS, with ICE and without, tones
+heard at both ends, hold and resume, registered and rung."""
 
 from __future__ import annotations
 
@@ -30,11 +30,14 @@ async def telephone(ours: Desk, folder: Path, **more: Any) -> AsyncIterator[Linp
         yield phone
 
 
-@pytest.mark.parametrize(("encryption", "codec"), [("srtp", "PCMU"), ("srtp", "opus"), ("dtls", "opus")])
+@pytest.mark.parametrize(
+    ("encryption", "ice", "codec"),
+    [("srtp", False, "PCMU"), ("srtp", False, "opus"), ("dtls", True, "opus"), ("dtls", False, "PCMU")],
+)
 async def test_linphone_calls_and_both_hear_each_other_over_srtp_before_and_after_a_hold(
-    tmp_path: Path, encryption: str, codec: str
+    tmp_path: Path, encryption: str, ice: bool, codec: str
 ) -> None:
-    more = {"encryption": encryption, "ice": encryption == "dtls", "codec": codec}
+    more = {"encryption": encryption, "ice": ice, "codec": codec}
     async with desk(tmp_path) as ours, telephone(ours, tmp_path, **more) as phone:
         await phone.tell(f"call {ours.uri('tls')}")
         leg = await asyncio.wait_for(ours.came.get(), LIMIT_S)
@@ -42,6 +45,7 @@ async def test_linphone_calls_and_both_hear_each_other_over_srtp_before_and_afte
         assert answer.codec == CODECS[codec.upper()]
         assert leg.agreed is not None and leg.agreed.secure
         assert (leg.agreed.dtls is not None) == (encryption == "dtls")
+        assert leg.agreed.dtls is None or (leg.agreed.dtls.ice is not None) == ice
         ours.talk(leg)
         await talked(leg, 2.0)
         await phone.tell("pause")

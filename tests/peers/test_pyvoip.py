@@ -28,8 +28,8 @@ class Phone(VoIPPhone):  # type: ignore[misc]  # ships no types
             "unused",
             myIP="127.0.0.1",
             sipPort=free_port(socket.SOCK_DGRAM),
-            rtpPortLow=37000,
-            rtpPortHigh=37998,
+            rtpPortLow=31000,
+            rtpPortHigh=31998,
         )
         self.sip.register = lambda: True
         self.sip.deregister = lambda: True

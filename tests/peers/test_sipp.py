@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 import soundfile
-from loadtest.served import Served
+from loadtest.served import Served, free_port
 
 from offhook.calls.timeline import CallHeld, CallResumed, KeyPressed, ToolAnswered, ToolWanted
 from tests.peers.record import kept
@@ -35,7 +36,7 @@ def sipp(server: Served, scenario: Path, number: str, folder: Path, transport: s
         [
             *("sipp", f"127.0.0.1:{server.sip_port}", "-sf", scenario, "-s", number, "-m", "1"),
             *("-t", transport, "-i", "127.0.0.1", "-nostdin", "-timeout", "90", "-timeout_error", "-trace_err"),
-            *("-mp", "36000", *pairs),
+            *("-mp", str(free_port(socket.SOCK_DGRAM)), *pairs),
         ],
         cwd=folder,
         capture_output=True,

@@ -216,6 +216,18 @@ def test_keys_that_cannot_be_held_to_are_refused_without_being_told(line: str, t
     assert key()[:8] not in str(refused.value)
 
 
+def test_of_keys_with_an_mki_and_without_the_first_without_is_taken() -> None:
+    """Some exchanges offer each suite both ways."""
+    with_mki = f"a=crypto:1 {SHA1_80} inline:{key()}|2^31|1:4\r\n"
+    offer = f"m=audio 4000 RTP/SAVP 0\r\n{with_mki}a=crypto:2 {SHA1_80} inline:{key()}|2^31\r\n"
+    agreed, answer = answered(offer)
+    assert agreed.keys is not None and agreed.keys.theirs.tag == 2
+    (line,) = lines_of(answer, "crypto")
+    assert line.startswith(f"2 {SHA1_80} inline:") and "|" not in line
+    with pytest.raises(NotAcceptable, match="an SRTP MKI is not taken"):
+        answered("m=audio 4000 RTP/SAVP 0\r\n" + with_mki)
+
+
 @pytest.mark.parametrize("tail", ["", "|2^31", "|2147483648", "|2^48", " WSH=128", " KDR=0", " -EXTRA=1"])
 def test_lifetimes_hints_and_optional_parameters_are_taken(tail: str) -> None:
     assert read(f"1 {SHA1_80} inline:{key()}{tail}").key == bytes([7]) * 30

@@ -1,4 +1,5 @@
-"""A media port's way to a peer that speaks ICE and DTLS: a browser, whether it signals over our page or over SIP.
+"""A media port's way to a peer that speaks DTLS, and ICE or none: a browser, whether it signals over our page or over
+SIP, or a telephone.
 
 Joins one port with the two state machines of `webrtc`: hands them the port's STUN and DTLS datagrams, sends what they
 answer from the port's socket, and tells the port which address was selected and which keys hold. Its timers run on the
@@ -22,6 +23,8 @@ CONNECT_S = 20.0
 """How long the peer has from the agreement until audio can flow."""
 NOWHERE = ("127.0.0.1", 9)
 """What a port's `Remote` says where ICE says it better."""
+MOST_KNOCKING = 4
+"""Handshakes with those who would be a peer that is not where it described."""
 PRIORITY = (126 << 24) + (65535 << 8) + 255
 """Of our one candidate, a host's (RFC 8445 5.1.2.1)."""
 
@@ -55,8 +58,8 @@ LineEvent = Connected | Moved | Lost | Failed
 
 
 class SecureLine:
-    """ICE and DTLS of one port, which is in their hands from here on. `take` what the peer's description says, `local`
-    for ours, then `begin`."""
+    """ICE and DTLS of one port, which is in their hands from here on. `take` what the peer's description says of ICE,
+    or `at` where it has none; `local` is for ours; then `begin`."""
 
     def __init__(self, port: Port, identity: dtls.DtlsIdentity) -> None:
         self.port = port
@@ -66,6 +69,11 @@ class SecureLine:
         self._loop = asyncio.get_running_loop()
         self._ice = ice.IceLite()
         self._dtls: dtls.Dtls | None = None
+        self._place: tuple[str, int] | None = None
+        """Of a peer that runs no ICE, and the one its description has: NAT may have made another of it."""
+        self._described: tuple[str, int] | None = None
+        self._knocking: dict[tuple[str, int], dtls.Dtls] = {}
+        """By address, those who would be it, longest silent first; until one has proven to be."""
         self._chosen: tuple[str, int] | None = None
         """The address last selected; kept while consent is lost."""
         self._suite: str | None = None
@@ -78,7 +86,7 @@ class SecureLine:
     @property
     def selected(self) -> tuple[str, int] | None:
         """The peer's address in use."""
-        return self._ice.selected
+        return self._place or self._ice.selected
 
     @property
     def suite(self) -> str | None:
@@ -100,6 +108,16 @@ class SecureLine:
         elif self._ice.remote != credentials:
             self._ice.restart(credentials)
 
+    def at(self, address: tuple[str, int]) -> None:
+        """The peer runs no ICE and is, by its description, here (RFC 5763 5, RFC 4961). Whoever shows the right
+        certificate from elsewhere is it as well, behind NAT; until then nothing but handshakes goes anywhere."""
+        if address == self._described:
+            return
+        self._described = self._place = address
+        self._knocking.clear()
+        self._arrive(address, proven=self._suite is not None)
+        self._wind()
+
     def local(self) -> LocalDtls:
         """What our description says."""
         ours, own = self._ice.local, self._identity.fingerprint
@@ -116,6 +134,9 @@ class SecureLine:
         if self._dtls is None or self._dtls.told != told or self._dtls.state is dtls.State.OVER:
             self._dtls = dtls.Dtls(self._identity, told, agreed.active)
             self._suite = None
+            self._knocking.clear()
+            if self._place is not None:
+                self._select(None)  # its address has yet to be proven, and until then DTLS is heard from anywhere
             self._changed()
             if self.selected is not None:
                 self._secure(self._dtls.start())
@@ -130,6 +151,7 @@ class SecureLine:
         if self._dtls is not None and self.selected is not None:
             self._secure(self._dtls.close())
         self._closed = True
+        self._knocking.clear()
         for timer in (self._timer, self._limit):
             if timer is not None:
                 timer.cancel()
@@ -146,7 +168,33 @@ class SecureLine:
         elif self._dtls is not None and datagram.source == self.selected:
             # From elsewhere a ClientHello could come from anybody, and be first.
             self._secure(self._dtls.receive(datagram.data))
+        elif self._dtls is not None and self._place is not None and self._suite is None and not self._dtls.active:
+            self._knock(self._dtls, datagram)
         self._wind()
+
+    def _knock(self, first: dtls.Dtls, datagram: Datagram) -> None:
+        """Somebody would be the peer at another address than the one it described: each has a handshake of their own,
+        so that nobody is in the way of whoever has the certificate."""
+        source = datagram.source
+        one = self._knocking.pop(source, None)
+        if one is None:
+            if len(self._knocking) >= MOST_KNOCKING:
+                del self._knocking[next(iter(self._knocking))]
+            one = dtls.Dtls(self._identity, first.told, unproven=source)
+            one.start()
+        self._knocking[source] = one
+        self._admit(source, one, one.receive(datagram.data))
+
+    def _admit(self, source: tuple[str, int], one: dtls.Dtls, events: list[dtls.DtlsEvent]) -> None:
+        for event in events:
+            match event:
+                case dtls.Transmit(data):
+                    self._post(data, source)
+                case dtls.Keyed(keys):
+                    self._dtls, self._place = one, source
+                    self._key(keys)
+                case _:
+                    self._knocking.pop(source, None)
 
     def _act(self, events: list[ice.IceEvent]) -> None:
         for event in events:
@@ -154,16 +202,22 @@ class SecureLine:
                 case ice.Reply(data, to):
                     self._post(data, to)
                 case ice.Selected(address):
-                    self._select(address)
-                    if self._chosen not in (None, address):
-                        self._tell(Moved(address))
-                    self._chosen = address
-                    if self._dtls is not None:
-                        self._secure(self._dtls.start())
-                    self._changed()
-                case ice.ConsentLost():
+                    self._place = self._described = None
+                    self._arrive(address)
+                case ice.ConsentLost() if self._place is None:
                     self._select(None)
                     self._changed()
+
+    def _arrive(self, address: tuple[str, int], proven: bool = True) -> None:
+        """This is where the peer is from now on."""
+        if proven:
+            self._select(address)
+            if self._chosen not in (None, address):
+                self._tell(Moved(address))
+            self._chosen = address
+        if self._dtls is not None:
+            self._secure(self._dtls.start())
+        self._changed()
 
     def _secure(self, events: list[dtls.DtlsEvent]) -> None:
         for event in events:
@@ -200,6 +254,9 @@ class SecureLine:
         except MediaError as error:
             return self._tell(Failed(str(error)))
         self._suite = keys.suite
+        self._knocking.clear()
+        if self._place is not None:
+            self._arrive(self._place)
         self._changed()
 
     # --- what follows
@@ -234,6 +291,9 @@ class SecureLine:
         if self._dtls is not None and self.selected is not None:
             in_s = self._dtls.due_in_s()
             dues.append(None if in_s is None else self._loop.time() + in_s)
+        for one in self._knocking.values():
+            in_s = one.due_in_s()
+            dues.append(None if in_s is None else self._loop.time() + in_s)
         if due := min((each for each in dues if each is not None), default=None):
             self._timer = self._loop.call_at(due, self._due)
 
@@ -242,4 +302,6 @@ class SecureLine:
         self._act(self._ice.expire(self._loop.time()))
         if self._dtls is not None and self.selected is not None:
             self._secure(self._dtls.retransmit())
+        for source, one in list(self._knocking.items()):
+            self._admit(source, one, one.retransmit())
         self._wind()

@@ -171,12 +171,15 @@ class SipLeg:
             self.agreed = agreed
         remote, proven = agreed.remote, self._proven
         if agreed.dtls is not None:
-            if self.line is None or agreed.dtls.ice is None:
-                return self.hang_up("the far end's DTLS comes without ICE")
-            self.line.take(agreed.dtls.ice)
+            if self.line is None:
+                return self.hang_up("the far end asks for DTLS, which was not offered")
+            if agreed.dtls.ice is not None:
+                self.line.take(agreed.dtls.ice)
+            elif (proven or not agreed.dtls.active) and _is_place(remote):
+                self.line.at(remote)
             self.line.begin(agreed.dtls)
             remote, proven = NOWHERE, True
-        elif not agreed.send and (remote[0] == "0.0.0.0" or remote[1] in (0, 9)):
+        elif not agreed.send and not _is_place(remote):
             # Held the old way (RFC 3264 8.4): there is no address to send to, and nothing will be sent.
             remote = ("127.0.0.1", 9)
         try:
@@ -213,7 +216,7 @@ class SipLeg:
         """What we answer with, or offer where that was left to us."""
         media = self.session.terms.answer(*self.port.address)
         theirs = self.session.offered
-        if self._identity is None or not (_is_browsers(theirs) if theirs is not None else self.session.terms.web):
+        if self._identity is None or not (_takes_dtls(theirs) if theirs is not None else self.session.terms.web):
             return media
         if self.line is None:
             self.line = SecureLine(self.port, self._identity)
@@ -259,7 +262,13 @@ class SipLeg:
         self._listener(gone)
 
 
-def _is_browsers(offer: Media) -> bool:
-    """It is to be secured by DTLS, and ICE is to find the way. Who offers keys in the description too gets those."""
+def _takes_dtls(offer: Media) -> bool:
+    """It is to be secured by DTLS, on one port. Who offers keys in the description too gets those. Without ICE the
+    description says where; of two lite agents neither would look for the other."""
     dtls = offer.protocol.startswith("UDP/TLS/") or (offer.wants_security and not offer.crypto)
-    return dtls and offer.dtls is not None and offer.ice is not None and not offer.ice.lite and offer.rtcp_mux
+    return dtls and offer.dtls is not None and offer.rtcp_mux and not (offer.ice is not None and offer.ice.lite)
+
+
+def _is_place(address: tuple[str, int]) -> bool:
+    """Something can be sent there."""
+    return address[0] != "0.0.0.0" and address[1] not in (0, 9)

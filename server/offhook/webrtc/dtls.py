@@ -7,10 +7,13 @@ has validated, and no other: a ClientHello from elsewhere must not even be seen 
 
 from __future__ import annotations
 
+import hmac
+import secrets
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import cast
 
 from OpenSSL import SSL, crypto
 
@@ -105,6 +108,17 @@ class DtlsIdentity:
     def __init__(self, certificate: Certificate, profiles: tuple[Profile, ...] = PROFILES) -> None:
         self.certificate = certificate
         self.profiles = profiles
+        self.context = self._context()
+        self.wary = self._context()
+        """For peers whose address nobody has vouched for: they have to be heard from there twice (RFC 6347 4.2.1)."""
+        secret = secrets.token_bytes(32)
+        self.wary.set_options(cast(int, SSL.OP_COOKIE_EXCHANGE))
+        self.wary.set_cookie_generate_callback(lambda connection: _cookie(secret, connection))
+        self.wary.set_cookie_verify_callback(
+            lambda connection, cookie: hmac.compare_digest(cookie, _cookie(secret, connection))
+        )
+
+    def _context(self) -> SSL.Context:
         context = SSL.Context(SSL.DTLS_METHOD)
         context.set_min_proto_version(_DTLS_1_2)
         context.set_max_proto_version(_DTLS_1_2)  # the exporter of RFC 5764 is that of 1.2
@@ -112,12 +126,12 @@ class DtlsIdentity:
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
         context.set_mode(SSL.MODE_RELEASE_BUFFERS)
         context.set_cipher_list(_CIPHERS)
-        context.use_certificate(certificate.certificate)
-        context.use_privatekey(certificate.key)
+        context.use_certificate(self.certificate.certificate)
+        context.use_privatekey(self.certificate.key)
         # OpenSSL is told to want a certificate; whether it is the right one its endpoint says.
         context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _verify)
-        context.set_tlsext_use_srtp(b":".join(profile.name for profile in profiles))
-        self.context = context
+        context.set_tlsext_use_srtp(b":".join(profile.name for profile in self.profiles))
+        return context
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -133,17 +147,31 @@ def _verify(connection: SSL.Connection, certificate: crypto.X509, error: int, de
         return False  # OpenSSL reads certificates that others take for none
 
 
+def _cookie(secret: bytes, connection: SSL.Connection) -> bytes:
+    endpoint = connection.get_app_data()
+    address = endpoint.unproven if isinstance(endpoint, Dtls) else None
+    return hmac.digest(secret, repr(address).encode(), "sha256")
+
+
 class Dtls:
     """One association. Its methods answer what is to be done, in order."""
 
-    def __init__(self, identity: DtlsIdentity, told: tuple[Fingerprint, ...], active: bool = False) -> None:
+    def __init__(
+        self,
+        identity: DtlsIdentity,
+        told: tuple[Fingerprint, ...],
+        active: bool = False,
+        unproven: tuple[str, int] | None = None,
+    ) -> None:
         """`told`: the fingerprints that the peer's signalling gave, one of which its certificate must have. `active`:
-        we begin (`a=setup:active`)."""
+        we begin (`a=setup:active`). `unproven`: the address that it seems to be at, where that may be forged; not for
+        one that we begin with."""
         self.told = told
         self.active = active
         self.state = State.NEW
         self._profiles = identity.profiles
-        self._connection = SSL.Connection(identity.context, None)
+        self.unproven = unproven
+        self._connection = SSL.Connection(identity.context if unproven is None else identity.wary, None)
         self._connection.set_app_data(self)
         self._connection.set_ciphertext_mtu(MTU)
         if active:
@@ -216,7 +244,8 @@ class Dtls:
         if profile is None:
             return [*self.close(), Failed("the peer takes none of the SRTP profiles there are here")]
         self.state = State.KEYED
-        return [*self._sent(), Keyed(self._keys(profile))]
+        # Keys first: where the last word is ours, the peer's media may be there as soon as that is.
+        return [Keyed(self._keys(profile)), *self._sent()]
 
     def _keys(self, profile: Profile) -> SrtpKeys:
         """RFC 5764 4.2: the client's key, the server's key, the client's salt, the server's salt."""

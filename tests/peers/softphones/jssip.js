@@ -1,27 +1,21 @@
 import JsSIP from "jssip";
-import { heard, listen, told } from "./ear.js";
+import { heard, listen, told, watch } from "./ear.js";
 
 const media = { mediaConstraints: { audio: true, video: false } };
 let agent;
 let session;
 
-/** JsSIP offers once all candidates are known, and Chromium may never be done with that, as where an interface goes
- *  meanwhile. A server with ICE-lite needs none of them. */
-function hurry(connection) {
-  const enough = () => connection.dispatchEvent(new RTCPeerConnectionIceEvent("icecandidate", { candidate: null }));
-  connection.addEventListener("icegatheringstatechange", () => {
-    if (connection.iceGatheringState === "gathering") setTimeout(enough, 1000);
-  });
-}
-
 function take(one) {
   session = one;
   const hear = (connection) => {
-    hurry(connection);
+    watch(connection);
     connection.addEventListener("track", ({ streams }) => listen(streams[0]));
   };
   if (one.connection) hear(one.connection);
   else one.on("peerconnection", ({ peerconnection }) => hear(peerconnection));
+  // It offers and answers once all candidates are known, which may take Chromium long, or for ever where an interface
+  // went meanwhile. A server with ICE-lite learns the address from the checks.
+  one.on("icecandidate", ({ ready }) => ready());
   one.on("confirmed", () => (told.connected = true));
   for (const over of ["ended", "failed"]) one.on(over, ({ originator, cause }) => (told.ended = `${originator}: ${cause}`));
 }
@@ -44,6 +38,15 @@ window.softphone = {
   answer: () => session.answer(media),
   hold: () => new Promise((held) => session.hold({}, held)),
   resume: () => new Promise((resumed) => session.unhold({}, resumed)),
+  restart: () =>
+    new Promise((done, failed) => {
+      if (!session.renegotiate({ rtcOfferConstraints: { iceRestart: true } }, done)) failed(new Error("not now"));
+    }),
+  reconnect() {
+    told.registered = false;
+    agent.transport.disconnect();
+    agent.transport.connect();
+  },
   press: (key, how) => session.sendDTMF(key, { transportType: how === "rtp" ? "RFC2833" : "INFO" }),
   hangUp: () => session.terminate(),
 };

@@ -1,5 +1,5 @@
 import { SimpleUser } from "sip.js/lib/platform/web";
-import { audio, heard, listen, told } from "./ear.js";
+import { audio, heard, listen, told, watch } from "./ear.js";
 
 let user;
 let settled = () => {};
@@ -15,7 +15,13 @@ window.softphone = {
     user = new SimpleUser(ws, {
       aor: address,
       media: { constraints: { audio: true, video: false }, remote: { audio } },
-      userAgentOptions: { authorizationUsername: name, authorizationPassword: password },
+      userAgentOptions: {
+        authorizationUsername: name,
+        authorizationPassword: password,
+        // It offers and answers once all candidates are known, or so many ms have passed. A server with ICE-lite learns
+        // the address from the checks.
+        sessionDescriptionHandlerFactoryOptions: { iceGatheringTimeout: 500 },
+      },
     });
     user.delegate = {
       onRegistered: () => (told.registered = true),
@@ -23,6 +29,7 @@ window.softphone = {
       onCallAnswered: () => {
         told.connected = true;
         listen(audio.srcObject);
+        watch(user.session.sessionDescriptionHandler.peerConnection);
       },
       onCallHold: (held) => settled(held),
       onCallHangup: () => (told.ended = "hung up"),
@@ -34,6 +41,15 @@ window.softphone = {
   answer: () => user.answer(),
   hold: () => change(() => user.hold()),
   resume: () => change(() => user.unhold()),
+  restart: () =>
+    new Promise((resolve, reject) =>
+      user.session
+        .invite({
+          sessionDescriptionHandlerOptions: { offerOptions: { iceRestart: true } },
+          requestDelegate: { onAccept: resolve, onReject: reject },
+        })
+        .catch(reject),
+    ),
   press: (key, how) => (how === "rtp" ? user.session.sessionDescriptionHandler.sendDtmf(key) : user.sendDTMF(key)),
   hangUp: () => user.hangup(),
 };
