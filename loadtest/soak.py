@@ -189,7 +189,7 @@ class Weight:
     calls: int
     """That were over by then."""
     private: int
-    """Bytes that are this process's alone."""
+    """Bytes that it has written itself. What it merely reads of a file is its own or shared as others come and go."""
     rss: int
     descriptors: Counter[str]
     """By kind."""
@@ -426,7 +426,7 @@ def _weight(pid: int, calls: int) -> Weight:
             kind, inside, rest = os.readlink(descriptor).partition(":")
             kinds[(rest if kind == "anon_inode" else kind) if inside else "file"] += 1
     threads = len(os.listdir(at / "task"))
-    return Weight(calls, 1024 * (kib["Private_Clean"] + kib["Private_Dirty"]), 1024 * kib["Rss"], kinds, threads)
+    return Weight(calls, 1024 * kib["Private_Dirty"], 1024 * kib["Rss"], kinds, threads)
 
 
 def _stretches(weights: Sequence[Weight]) -> npt.NDArray[np.float64]:
