@@ -123,8 +123,10 @@ PATIENCE_S = 120.0
 
 GROWTH_BYTES = 400.0
 """Private memory a call may add to a process: what is kept of a call in the least is several kB."""
-GROWTH_DESCRIPTORS = 4
-GROWTH_THREADS = 2
+GROWTH_DESCRIPTORS = 16
+"""The database's pool opens its five connections, of three files each, as they come to be needed."""
+GROWTH_THREADS = 8
+"""So do the pools of threads, where the disk is worked with."""
 LEFT_SHARE = 0.02
 """Objects of a type there may be more at the end by so many for each call: one for every fiftieth."""
 EXPECTED = {"weakref.ReferenceType", "offhook.console.callpage.Rate"}
@@ -147,8 +149,8 @@ class Process:
     private_mib_by_stretch: list[float] = field(default_factory=list)
     """Medians, from the warm-up to the end."""
     bytes_a_call: float = 0.0
-    """Private memory fitted against the calls that were over, in the second half: the database's connections have
-    filled their page caches by then, 2 MiB each."""
+    """Private memory fitted against the calls that were over, in the last third: by then threads and the database's
+    connections are as many as they become, and these have filled their page caches, 2 MiB each."""
     bytes_a_call_error: float = 0.0
     """Its standard error."""
     idle_bytes_a_call: float = 0.0
@@ -189,7 +191,7 @@ class Weight:
     calls: int
     """That were over by then."""
     private: int
-    """Bytes that are this process's alone."""
+    """Bytes that it has written itself. What it merely reads of a file is its own or shared as others come and go."""
     rss: int
     descriptors: Counter[str]
     """By kind."""
@@ -377,7 +379,7 @@ class Soak:
         process.idle_private_mib = _mib([warm]), _mib([last])
         process.rss_mib = round(warm.rss / 2**20, 2), round(last.rss / 2**20, 2)
         process.private_mib_by_stretch = [round(mib, 1) for mib in _stretches(live)[1] / 2**20]
-        process.bytes_a_call, process.bytes_a_call_error = _slope(live[len(live) // 2 :])
+        process.bytes_a_call, process.bytes_a_call_error = _slope(live[-third:])
         process.idle_bytes_a_call = round((last.private - warm.private) / max(1, last.calls - warm.calls), 1)
         kinds = sorted({*warm.descriptors, *last.descriptors})
         process.descriptors = {kind: (warm.descriptors[kind], last.descriptors[kind]) for kind in kinds}
@@ -426,7 +428,7 @@ def _weight(pid: int, calls: int) -> Weight:
             kind, inside, rest = os.readlink(descriptor).partition(":")
             kinds[(rest if kind == "anon_inode" else kind) if inside else "file"] += 1
     threads = len(os.listdir(at / "task"))
-    return Weight(calls, 1024 * (kib["Private_Clean"] + kib["Private_Dirty"]), 1024 * kib["Rss"], kinds, threads)
+    return Weight(calls, 1024 * kib["Private_Dirty"], 1024 * kib["Rss"], kinds, threads)
 
 
 def _stretches(weights: Sequence[Weight]) -> npt.NDArray[np.float64]:
