@@ -31,7 +31,7 @@ from offhook.media import MediaCore
 from offhook.sip import IncomingCall, SipEndpoint, SipEvent, SipSettings, Terms, Trunk
 from offhook.speech.contract import RATE_HZ
 from served import Served, served
-from webcaller import Heard, calling
+from webcaller import ON_THEIR_WAY_S, Heard, calling
 
 SPEECH = Path(__file__).resolve().parent / "speech"
 WINDOW_S, LONGEST_S = 1.0, 1.2
@@ -188,13 +188,15 @@ def _measured(
         if isinstance(entry.event, LineMeasured) and (entry.event.party, entry.event.direction) == ("caller", "in")
     ]
     sent = spoken.sent if spoken else neteq.sent if neteq else 0
+    at_the_end_ms = 1000 * ON_THEIR_WAY_S if neteq else 0.0  # it sent nothing, and of that our buffer made something
+    concealed_ms = max(0.0, counters["bridged_concealed_ms"] - at_the_end_ms)
     return Bridged(
         network=condition.name,
         by=by,
         answered=failure is None,
         failure=failure,
         ours_ms=round(counters["bridged_delay_ms"], 1),
-        ours_concealed_percent=round(100 * counters["bridged_concealed_ms"] / max(1.0, counters["bridged_ms"]), 2),
+        ours_concealed_percent=round(100 * concealed_ms / max(1.0, counters["bridged_ms"] - at_the_end_ms), 2),
         jitter_ms=round(float(np.mean(jitters)), 1) if jitters else 0.0,
         losses=losses(condition, sent, counters, spoken.lost if spoken else neteq.lost if neteq else 0),
         mouth_to_ear_ms=round(float(np.median(lags)), 1) if lags else None,

@@ -6,12 +6,13 @@
 enum {
 	FAR_US = 100000000,   /* transits further apart are not of one stream */
 	FORGETS = 1024,       /* packets that the shortest transit is forgotten in */
+	GRACE_US = 2000,      /* pulls are that punctual: what is later by less finds its pull all the same */
 	PACE = 4,             /* a rule changes its lag by a quarter of the sound that goes by */
 };
 
 /* What a rule pays, in milliseconds of delay to one packet. */
 static const float late_cost = 1000.0f;      /* for a packet that comes too late ... */
-static const float wait_cost = 300.0f;       /* ... and for each ms that it is waited for, up to ... */
+static const float wait_cost = 230.0f;       /* ... and for each ms that it is waited for, up to ... */
 static const int32_t wait_most_us = 1000000; /* ... so many */
 static const float pace_cost = 30.0f;        /* for each ms that the lag changes */
 static const float far_cost = 2.0f;          /* for each ms more of the delay that is above ... */
@@ -87,7 +88,7 @@ static void pay(struct oh_delay *delay, const int32_t *aims, int32_t transit, in
 	float   *paid = delay->paid, worth = delay->worth;
 
 	for (unsigned rule = 0; rule < OH_DELAY_RULES; rule++) {
-		int32_t waited = transit > lags[rule] ? transit - lags[rule] : 0;
+		int32_t waited = transit > lags[rule] + GRACE_US ? transit - lags[rule] : 0;
 		int32_t lag = lags[rule] + waited, aim = aims[rule];
 		int32_t down = lag - pace > aim ? lag - pace : aim, up = lag + pace < aim ? lag + pace : aim;
 		int32_t then = lag > aim ? down : up, change = then > lag ? then - lag : lag - then;

@@ -469,16 +469,16 @@ static void get_block(struct oh_playout *playout, int16_t *out, uint32_t n, int6
 	oh_sound_out(playout, n, playout->get_ns);
 }
 
-/* What came before the first pull of all could not be measured by pulls: learn from that packet anew. */
+/* What came before the first pull of all could not be measured by pulls: learn anew, from the newest packet and this one. */
 static void learn_first(struct oh_playout *playout, int64_t now_ns)
 {
-	const struct oh_waiting_packet *first = oh_waiting_first(&playout->waiting);
+	int64_t arrival_ns = playout->newest_ns + playout->top_at * playout->sample_ns;
+	int64_t transit_ns = playout->newest_ns + (now_ns - arrival_ns) % playout->pull_ns;
 
-	if (!playout->delay.started || !first)
+	if (!playout->delay.started)
 		return;
 	oh_delay_init(&playout->delay);
-	oh_delay_heard(&playout->delay, now_ns - first->at * playout->sample_ns, now_ns - first->at * playout->sample_ns,
-	               playout->pull_ns, first->n * playout->sample_ns);
+	oh_delay_heard(&playout->delay, transit_ns, transit_ns, playout->pull_ns, playout->pull_ns);
 }
 
 void oh_playout_get(struct oh_playout *playout, int16_t *out, size_t n, int64_t now_ns)

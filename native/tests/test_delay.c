@@ -28,6 +28,19 @@ static void a_still_network_needs_what_a_packet_takes(void)
 	}
 }
 
+static void pulls_that_are_not_quite_punctual_cost_nothing(void)
+{
+	uint32_t state = 1;
+
+	oh_delay_init(&delay);
+	for (int i = 0; i < 3000; i++) {
+		int64_t transit_ns = 40 * MS + noise(&state) % 500000;
+
+		oh_delay_heard(&delay, transit_ns, transit_ns, 20 * MS, 20 * MS);
+		CHECK(wise_ms() <= 40);
+	}
+}
+
 static void a_lone_spike_is_forgotten_within_two_seconds(void)
 {
 	oh_delay_init(&delay);
@@ -90,6 +103,7 @@ static void any_transits_are_survived(void)
 int main(void)
 {
 	RUN(a_still_network_needs_what_a_packet_takes);
+	RUN(pulls_that_are_not_quite_punctual_cost_nothing);
 	RUN(a_lone_spike_is_forgotten_within_two_seconds);
 	RUN(spikes_that_keep_coming_are_provided_for);
 	RUN(a_path_that_grew_longer_is_followed_at_once_and_a_shorter_one_soon);
