@@ -12,8 +12,9 @@ from structlog.testing import capture_logs
 from offhook.calls.channel import ChannelAdapter, Gone
 from offhook.calls.dispatch import FAULT, MediaDispatch
 from offhook.calls.sipleg import SipLeg
-from offhook.media import MediaEvent, PromptDone
-from tests.calls.channels import LIMIT_S, SipDesk, desk_of
+from offhook.calls.webleg import WebLeg
+from offhook.media import Datagram, MediaEvent, PromptDone
+from tests.calls.channels import LIMIT_S, SipDesk, WebDesk, desk_of
 
 
 def happens(leg: ChannelAdapter, prompt: int) -> None:
@@ -68,3 +69,31 @@ async def test_nothing_is_told_of_a_port_that_was_dropped(told: str) -> None:
         dispatch.deliver()
         assert len(heard) == (told == "before")
         leg.close()
+
+
+async def test_a_datagram_that_goes_wrong_is_lost_and_its_line_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    strange = 3
+    async with desk_of("web") as desk, desk.party() as party:
+        assert isinstance(desk, WebDesk)
+        dispatch = MediaDispatch(desk.core)
+        asyncio.get_running_loop().add_reader(desk.core.fileno(), dispatch.deliver)
+        leg = await asyncio.wait_for(desk.came.get(), LIMIT_S)
+        assert isinstance(leg, WebLeg)
+        dispatch.add(leg)
+        taken, came = leg.line.receive, list[Datagram]()
+
+        def takes(datagram: Datagram) -> None:
+            came.append(datagram)
+            if len(came) <= strange:
+                raise LookupError("nobody has thought of this")
+            taken(datagram)
+
+        monkeypatch.setattr(leg.line, "receive", takes)
+        leg.ring()
+        with capture_logs() as logged:
+            answering = asyncio.create_task(leg.answer())
+            await party.answered()
+            await asyncio.wait_for(answering, LIMIT_S)
+        assert leg.line.connected and leg.available and len(came) > strange
+        (line,) = [entry for entry in logged if entry["log_level"] == "error"]
+        assert line["port"] == leg.port.number and line["source"] == came[0].source[0]
