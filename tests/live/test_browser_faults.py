@@ -6,6 +6,7 @@ A real browser, the page as it ships, and a far end that does what the real serv
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -304,13 +305,19 @@ document.querySelector("#go").onclick = async () => {{
 </script>"""
 
 
-async def test_the_page_of_another_site_calls_with_one_import(end: WebFarEnd, tmp_path: Path) -> None:
+@asynccontextmanager
+async def elsewhere(end: WebFarEnd, folder: Path) -> AsyncIterator[tuple[Page, Caller]]:
+    """The page of another site, that has called."""
     site = FastAPI()
     site.get("/", response_class=HTMLResponse)(lambda: IMPORTING.format(server=end.url))
-    async with serving(site, "127.0.0.1", 0) as url, browsing(tmp_path) as page:
+    async with serving(site, "127.0.0.1", 0) as url, browsing(folder) as page:
         await page.goto(url)
         await page.get_by_role("button", name="Call").click()
-        caller = await end.called()
+        yield page, await end.called()
+
+
+async def test_the_page_of_another_site_calls_with_one_import(end: WebFarEnd, tmp_path: Path) -> None:
+    async with elsewhere(end, tmp_path) as (page, caller):
         await page.wait_for_function("window.line?.state === 'connected'", timeout=LIMIT_MS)
         assert await page.evaluate("offered") == ["100"]
         assert await page.evaluate("[line.id, told]") == [
@@ -333,12 +340,7 @@ async def test_the_page_of_another_site_calls_with_one_import(end: WebFarEnd, tm
 
 
 async def test_pauses_of_a_far_end_that_may_make_them_are_no_lost_line(end: WebFarEnd, tmp_path: Path) -> None:
-    site = FastAPI()
-    site.get("/", response_class=HTMLResponse)(lambda: IMPORTING.format(server=end.url))
-    async with serving(site, "127.0.0.1", 0) as url, browsing(tmp_path) as page:
-        await page.goto(url)
-        await page.get_by_role("button", name="Call").click()
-        caller = await end.called()
+    async with elsewhere(end, tmp_path) as (page, caller):
         await hears(caller, True)
         await page.wait_for_function("looks > 0", timeout=LIMIT_MS)
         caller.speak(False)

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import soundfile
 
 from offhook.calls.channel import ChannelGone, Gone, LegEvent
+from offhook.calls.dispatch import MediaDispatch
 from offhook.calls.sipleg import SipLeg
 from offhook.media import DigitsSent, MediaCore, MediaError, MediaEvent, PromptDone, RecordClosed
 from offhook.media import slots as media_slots
@@ -142,7 +143,7 @@ class Phone:
         self.free = list(range(segment.slots))
         self.sip: SipEndpoint
         self._legs: dict[object, SipLeg] = {}
-        self._ports: dict[int, Callable[[MediaEvent], None]] = {}
+        self._media = MediaDispatch(core)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -167,7 +168,7 @@ class Phone:
                 phone._on_sip,
             )
             await phone.sip.start()
-            loop.add_reader(core.fileno(), phone._on_media)
+            loop.add_reader(core.fileno(), phone._media.deliver)
             try:
                 yield phone
             finally:
@@ -196,7 +197,8 @@ class Phone:
         leg = SipLeg(session, port)
         line = Line(self, leg, row)
         self._legs[session] = leg
-        self._ports[port.number] = line.on_media
+        self._media.add(leg)
+        self._media.watch(port, line.on_media)
         try:
             port.bind(self.mapped, row)
             await line.answered()
@@ -204,7 +206,7 @@ class Phone:
         finally:
             leg.hang_up("the caller is done")
             self._legs.pop(session, None)
-            self._ports.pop(port.number, None)
+            self._media.drop(port)
             if not port.closed:
                 port.unbind()
             port.close()
@@ -214,11 +216,6 @@ class Phone:
         session = getattr(event, "session", None)
         if session is not None and session in self._legs:
             self._legs[session].handle(event)
-
-    def _on_media(self) -> None:
-        for event in self.core.events():
-            if (handler := self._ports.get(event.port)) is not None:
-                handler(event)
 
 
 class Line:

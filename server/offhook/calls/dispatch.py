@@ -13,7 +13,7 @@ from offhook.media import Datagram, MediaCore, MediaEvent, Port
 
 log = structlog.get_logger("offhook.calls")
 
-FAULT = "a fault of the server"
+FAULT = "a fault of the program"
 """Why a line was ended, as its record has it."""
 
 
